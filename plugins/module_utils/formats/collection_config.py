@@ -1,0 +1,83 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Qdrant tells of a collection, turned into what it takes to create it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Keys of `config.params` that the request to create a collection takes under the same name.
+_PARAMS = (
+    "vectors",
+    "sparse_vectors",
+    "shard_number",
+    "sharding_method",
+    "replication_factor",
+    "write_consistency_factor",
+    "on_disk_payload",
+)
+# Sections of `config`, and their names in that request.
+_SECTIONS = {
+    "hnsw_config": "hnsw_config",
+    "optimizer_config": "optimizers_config",
+    "wal_config": "wal_config",
+    "quantization_config": "quantization_config",
+    "strict_mode_config": "strict_mode_config",
+    "metadata": "metadata",
+}
+
+
+def create_body(config: dict[str, Any]) -> dict[str, Any]:
+    """The body of ``PUT /collections/{name}`` that makes a collection with this ``config``."""
+    params = config["params"]
+    body = {name: params[name] for name in _PARAMS if params.get(name) is not None}
+    for section, name in _SECTIONS.items():
+        if config.get(section) is not None:
+            body[name] = config[section]
+    return body
+
+
+def is_custom_sharded(config: dict[str, Any]) -> bool:
+    """Whether shards are made by shard key."""
+    return config["params"].get("sharding_method") == "custom"
+
+
+def payload_indexes(info: dict[str, Any]) -> dict[str, Any]:
+    """Field -> schema of each payload index, without its count of points."""
+    return {
+        field: {key: value for key, value in schema.items() if key != "points"}
+        for field, schema in info["payload_schema"].items()
+    }
+
+
+def field_schema(schema: dict[str, Any]) -> Any:
+    """The ``field_schema`` that creates a payload index with this recorded schema."""
+    return schema["params"] if schema.get("params") else schema["data_type"]
+
+
+def vector_differences(recorded: dict[str, Any], existing: dict[str, Any]) -> list[str]:
+    """How the vectors of two configs differ in what stored segments depend on, a sentence each."""
+    differences = []
+    mine, theirs = _vectors(recorded), _vectors(existing)
+    for name in sorted(set(mine) | set(theirs)):
+        if mine.get(name) != theirs.get(name):
+            label = f"vector {name!r}" if name else "the vector"
+            differences.append(
+                f"{label} is {mine.get(name, 'absent')} in the backup, {theirs.get(name, 'absent')} there"
+            )
+    return differences
+
+
+def _vectors(config: dict[str, Any]) -> dict[str, str]:
+    params = config["params"]
+    dense = params.get("vectors") or {}
+    # A number: there may be a vector that is named "size".
+    named = {"": dense} if isinstance(dense.get("size"), int) else dense
+    found = {
+        name: f"{vector['size']} x {vector.get('datatype') or 'float32'}, {vector['distance']}"
+        + (", multivector" if vector.get("multivector_config") else "")
+        for name, vector in named.items()
+    }
+    found.update({name: f"sparse, {sparse or {}}" for name, sparse in (params.get("sparse_vectors") or {}).items()})
+    return found

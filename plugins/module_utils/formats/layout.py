@@ -1,0 +1,94 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names in the repository. All keys are relative to ``<prefix>/<cluster>/``."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+from ..errors import InvalidInput
+
+MANIFEST = "manifest.json"
+_ID = re.compile(r"([0-9]{8}T[0-9]{6})Z-[0-9a-f]{6}")
+_STAMP = "%Y%m%dT%H%M%S"
+
+
+def new_backup_id(now: datetime, token: str) -> str:
+    """An id that sorts by time: ``20261122T020000Z-<token>``. ``token``: 6 hex digits; ``now``: aware."""
+    return f"{now.astimezone(timezone.utc).strftime(_STAMP)}Z-{token}"
+
+
+def is_backup_id(text: str) -> bool:
+    """Whether ``text`` is a backup id: of its form, and naming a time that there is."""
+    return _time_in(text) is not None
+
+
+def backup_time(backup_id: str) -> datetime:
+    """The UTC time that a backup id carries; ``InvalidInput`` for anything else."""
+    moment = _time_in(backup_id)
+    if moment is None:
+        raise InvalidInput(
+            f"{backup_id!r} is not a backup id.",
+            "A backup id looks like 20261122T020000Z-a1b2c3; backup_info lists them.",
+        )
+    return moment
+
+
+def _time_in(text: str) -> datetime | None:
+    match = _ID.fullmatch(text)
+    try:
+        return datetime.strptime(match.group(1), _STAMP).replace(tzinfo=timezone.utc) if match else None
+    except ValueError:
+        return None
+
+
+def check_collection_name(name: str) -> str:
+    """The name itself, if it is one that Qdrant accepts and that is safe as one path segment."""
+    if not name or name in (".", "..") or len(name) > 255 or re.search(r'[/\\<>:"|?*\x00-\x1f]', name):
+        raise InvalidInput(
+            f"{name!r} cannot be the name of a collection.",
+            'Use 1 to 255 characters without / \\ < > : " | ? * and control characters.',
+        )
+    return name
+
+
+def backups_prefix(collection: str) -> str:
+    """The folder of all backups of one collection."""
+    return f"{check_collection_name(collection)}/backups/"
+
+
+def backup_prefix(collection: str, backup_id: str) -> str:
+    """The folder of one backup."""
+    return f"{backups_prefix(collection)}{backup_id}/"
+
+
+def manifest_key(collection: str, backup_id: str) -> str:
+    """The object whose existence is the commit."""
+    return backup_prefix(collection, backup_id) + MANIFEST
+
+
+def started_prefix(collection: str) -> str:
+    """The folder of the markers of runs that have begun and not yet committed."""
+    return f"{check_collection_name(collection)}/started/"
+
+
+def started_key(collection: str, backup_id: str) -> str:
+    """The marker written before anything else, so that what a killed run left can be told and removed."""
+    return f"{started_prefix(collection)}{backup_id}.json"
+
+
+def shard_key(backup_id: str, shard: int) -> str:
+    """A shard archive, relative to the collection's folder (as manifests name it)."""
+    return f"backups/{backup_id}/shards/{shard}.snapshot"
+
+
+def sidecar_key(object_key: str) -> str:
+    """The file beside an object that ``sha256sum --check`` reads."""
+    return object_key + ".sha256"
+
+
+def sidecar(object_key: str, sha256: str) -> bytes:
+    """The sidecar's content in the format of sha256sum, binary mode."""
+    return f"{sha256} *{object_key.rsplit('/', 1)[-1]}\n".encode("ascii")

@@ -1,0 +1,179 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The manifest: everything that is needed to restore a backup and to prove it.
+
+Schema 1, one JSON object; its fields are those of ``REQUIRED`` below. ``manifest_sha256`` is the SHA-256 of the
+canonical JSON (sorted keys, no spaces, ASCII) of all other fields, so a manifest proves itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from ..errors import DamagedManifest
+from .layout import is_backup_id, shard_key
+
+SCHEMA_VERSION = 1
+KIND = "vectorops.qdrant_dr/backup"
+
+# Field -> type; what a reader may rely on after parse().
+REQUIRED: dict[str, type | tuple[type, ...]] = {
+    "backup_id": str,
+    "type": str,
+    "cluster": str,
+    "collection": str,
+    "tool": dict,
+    "qdrant_version": str,
+    "window": dict,
+    "config": dict,
+    "payload_indexes": dict,
+    "aliases": list,
+    "sharding": dict,
+    "points": dict,
+    "snapshot": dict,
+    "shards": list,
+    "probes": dict,
+}
+_SHARD: dict[str, type | tuple[type, ...]] = {"shard": int, "wal": dict, "object": dict}
+_OBJECT: dict[str, type | tuple[type, ...]] = {
+    "key": str,
+    "size": int,
+    "sha256": str,
+    "part_size": int,
+    "parts": list,
+    "wal_offset": int,
+    "encryption": dict,
+}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def canonical(value: Any) -> bytes:
+    """The one JSON text of a value that digests are made of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+
+
+class Manifest:
+    """A manifest that has been found valid. ``fields`` is the JSON object without its digest."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        """Check ``fields``; raises ``DamagedManifest`` naming the first fault."""
+        _check(fields)
+        self.fields = fields
+        self.backup_id: str = fields["backup_id"]
+        self.cluster: str = fields["cluster"]
+        self.collection: str = fields["collection"]
+        self.qdrant_version: str = fields["qdrant_version"]
+        self.config: dict[str, Any] = fields["config"]
+        self.payload_indexes: dict[str, Any] = fields["payload_indexes"]
+        self.aliases: list[str] = fields["aliases"]
+        self.sharding: dict[str, Any] = fields["sharding"]
+        self.points: dict[str, int] = fields["points"]
+        self.shards: list[dict[str, Any]] = fields["shards"]
+        self.probes: dict[str, Any] = fields["probes"]
+        self.sha256 = hashlib.sha256(canonical(fields)).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all shard archives."""
+        return sum(shard["object"]["size"] for shard in self.shards)
+
+    def object_key(self, shard: dict[str, Any]) -> str:
+        """The repository key of a shard's archive."""
+        return f"{self.collection}/{shard['object']['key']}"
+
+    def dump(self) -> bytes:
+        """The text to store: readable, and the same bytes for the same fields."""
+        whole = {"schema_version": SCHEMA_VERSION, "kind": KIND, **self.fields, "manifest_sha256": self.sha256}
+        return (json.dumps(whole, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
+
+    def summary(self) -> dict[str, Any]:
+        """What a catalogue shows of a backup."""
+        return {
+            "backup_id": self.backup_id,
+            "type": self.fields["type"],
+            "state": "committed",
+            "cluster": self.cluster,
+            "collection": self.collection,
+            "qdrant_version": self.qdrant_version,
+            "window": self.fields["window"],
+            "points": self.points,
+            "aliases": self.aliases,
+            "shards": len(self.shards),
+            "size": self.size,
+            "encryption": sorted({shard["object"]["encryption"]["mode"] for shard in self.shards}),
+            "manifest_sha256": self.sha256,
+        }
+
+    @classmethod
+    def parse(cls, data: bytes, *, cluster: str, collection: str, backup_id: str | None = None) -> Manifest:
+        """Read a stored manifest.
+
+        ``cluster``, ``collection`` and ``backup_id`` are those of the key that it was read from: a manifest that
+        names others is refused with ``DamagedManifest``, like one that is cut short, altered or of another schema.
+        """
+        try:
+            whole = json.loads(data, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise DamagedManifest(f"The manifest is not complete JSON: {error}.", _HINT) from error
+        if not isinstance(whole, dict) or whole.pop("kind", None) != KIND:
+            raise DamagedManifest("The object is not a backup manifest of this collection.", _HINT)
+        version = whole.pop("schema_version", None)
+        if version != SCHEMA_VERSION:
+            raise DamagedManifest(
+                f"The manifest has schema version {version!r}, this version reads {SCHEMA_VERSION}.",
+                "Use the version of vectorops.qdrant_dr that wrote it, or a newer one.",
+            )
+        stated = whole.pop("manifest_sha256", None)
+        manifest = cls(whole)
+        if stated != manifest.sha256:
+            raise DamagedManifest(
+                f"The manifest was altered: it states {stated}, its content has {manifest.sha256}.", _HINT
+            )
+        for name, expected in (("cluster", cluster), ("collection", collection), ("backup_id", backup_id)):
+            if expected is not None and whole[name] != expected:
+                raise DamagedManifest(f"The manifest is of {name} {whole[name]!r}, not of {expected!r}.", _HINT)
+        return manifest
+
+
+_HINT = "Use another backup, or a copy of this one in another region."
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check(fields: dict[str, Any]) -> None:
+    _fields("the manifest", fields, REQUIRED)
+    if not is_backup_id(fields["backup_id"]):
+        raise DamagedManifest(f"The manifest names no valid backup id: {fields['backup_id']!r}.", _HINT)
+    if not fields["shards"]:
+        raise DamagedManifest("The manifest lists no shards.", _HINT)
+    for shard in fields["shards"]:
+        _fields("a shard", shard, _SHARD)
+        _check_object(fields["backup_id"], shard["shard"], shard["object"])
+    numbers = [shard["shard"] for shard in fields["shards"]]
+    if len(set(numbers)) != len(numbers):
+        raise DamagedManifest("The manifest lists a shard twice.", _HINT)
+
+
+def _check_object(backup_id: str, shard: int, stored: dict[str, Any]) -> None:
+    _fields(f"the object of shard {shard}", stored, _OBJECT)
+    if stored["key"] != shard_key(backup_id, shard):
+        raise DamagedManifest(f"The manifest places shard {shard} at {stored['key']!r}, outside of its backup.", _HINT)
+    size, part_size, parts = stored["size"], stored["part_size"], stored["parts"]
+    if size <= 0 or part_size <= 0 or len(parts) != -(-size // part_size):
+        raise DamagedManifest(f"The parts of shard {shard} do not add up to its size.", _HINT)
+    if not all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in [*parts, stored["sha256"]]):
+        raise DamagedManifest(f"A digest of shard {shard} is not a SHA-256.", _HINT)
+
+
+def _fields(what: str, value: Any, required: dict[str, type | tuple[type, ...]]) -> None:
+    if not isinstance(value, dict):
+        raise DamagedManifest(f"In the manifest {what} is not an object.", _HINT)
+    for name, kind in required.items():
+        if not isinstance(value.get(name), kind) or isinstance(value.get(name), bool):
+            raise DamagedManifest(f"In the manifest {what} lacks a valid {name!r}.", _HINT)

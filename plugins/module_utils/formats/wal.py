@@ -1,0 +1,150 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Qdrant's write-ahead log on disk: segments of entries, each with a CRC chained to the one before.
+
+The format is described in docs/formats.md. A segment is an 8-byte header (``wal``, a zero byte, u32le seed) and
+entries at 8-byte steps: u64le length, data, ``(4 - length) & 7`` zero bytes, u32le CRC. The CRC is CRC32-C over
+length, data and padding, continued from the CRC of the entry before; the first one continues from the seed.
+Reading stops at the first entry whose CRC does not fit: a torn tail or preallocated zeros.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ..errors import IntegrityError, MissingDependency, WalGap
+
+MAGIC = b"wal\x00"
+HEADER_SIZE = 8
+_CRC_SIZE = 4
+_SMALLEST = 16
+_NAME = re.compile(r"^(closed|open)-(\d+)$")
+_REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The valid entries of one file. ``ends[i]`` is the offset after entry ``i``; ``first`` its first index."""
+
+    name: str
+    first: int
+    seed: int
+    ends: array[int]
+
+    @property
+    def stop(self) -> int:
+        """The index after the last valid entry."""
+        return self.first + len(self.ends)
+
+    def offset(self, index: int) -> int:
+        """Where the entry with this index begins (or, for ``stop``, where the last one ends)."""
+        position = index - self.first
+        return HEADER_SIZE if position == 0 else self.ends[position - 1]
+
+
+def _extend() -> object:
+    try:
+        from google_crc32c import extend
+    except ImportError as error:
+        raise MissingDependency(
+            "The Python package google-crc32c is not installed on this host.", "Run: pip install google-crc32c"
+        ) from error
+    return extend
+
+
+def _continued(crc: int) -> int:
+    """The state in which CRC32-C goes on after an entry with this CRC: reversed bits, complemented."""
+    reversed_bits = int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
+    return ~reversed_bits & 0xFFFFFFFF
+
+
+def scan(name: str, first: int, data: bytes) -> Segment:
+    """The longest valid run of entries in the file ``name`` with content ``data`` (sparse tails may be left out)."""
+    ends: array[int] = array("Q")
+    if len(data) < HEADER_SIZE or data[:4] == b"\x00\x00\x00\x00":
+        return Segment(name, first, 0, ends)
+    if data[:4] != MAGIC:
+        raise IntegrityError(f"The WAL file {name} does not begin with 'wal': its format is unknown.")
+    extend = _extend()
+    seed = crc = int.from_bytes(data[4:8], "little")
+    position, size = HEADER_SIZE, len(data)
+    while position + _SMALLEST <= size:
+        length = int.from_bytes(data[position : position + 8], "little")
+        crc_at = position + 8 + length + ((4 - length) & 7)
+        if crc_at + _CRC_SIZE > size:
+            break
+        crc = extend(_continued(crc), data[position:crc_at])  # type: ignore[operator]
+        if crc != int.from_bytes(data[crc_at : crc_at + _CRC_SIZE], "little"):
+            break
+        position = crc_at + _CRC_SIZE
+        ends.append(position)
+    return Segment(name, first, seed, ends)
+
+
+def entry_data(data: bytes, segment: Segment, index: int) -> bytes:
+    """The bytes (CBOR) that Qdrant wrote as the operation with this index."""
+    start = segment.offset(index)
+    length = int.from_bytes(data[start : start + 8], "little")
+    return data[start + 8 : start + 8 + length]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """File names in the order of their entries: closed ones by first index, then open ones by id; no others."""
+    known = [(match.group(1), int(match.group(2)), name) for name in names if (match := _NAME.match(name))]
+    return [name for _kind, _number, name in sorted(known)]
+
+
+def first_index(name: str, follows: int) -> int:
+    """The first index of a file: in the name of a closed one, after the last closed one for an open one."""
+    match = _NAME.match(name)
+    if match is None:
+        raise IntegrityError(f"{name!r} is not the name of a WAL segment.")
+    return int(match.group(2)) if match.group(1) == "closed" else follows
+
+
+def cover(segments: list[Segment], first: int) -> list[Segment]:
+    """The segments, in order, that hold the entries from index ``first`` on, without a gap.
+
+    Raises ``WalGap`` where an entry from ``first`` on is missing. ``first`` may be the index after the last entry.
+    """
+    needed = [segment for segment in segments if segment.stop > first and segment.ends]
+    expected = first
+    for segment in needed:
+        if segment.first > expected:
+            raise WalGap(
+                f"The write-ahead log lacks the entries {expected} to {segment.first - 1}.",
+                "Take another backup; raise wal_retain_closed where this happens often.",
+            )
+        expected = segment.stop
+    stop = segments[-1].stop if segments else 0
+    if not needed and stop < first:
+        raise WalGap(
+            f"The write-ahead log ends at {stop - 1}, before the first entry needed, {first}.", "Take another backup."
+        )
+    return needed
+
+
+class Writer:
+    """Re-frames entries of several segments as one segment: same data, one CRC chain from ``seed``."""
+
+    def __init__(self, seed: int) -> None:
+        self._crc = seed
+        self.header = MAGIC + seed.to_bytes(4, "little")
+
+    def reframe(self, data: bytes, segment: Segment, first: int, stop: int) -> Iterator[bytes]:
+        """Pieces of the new segment: the entries ``first`` (inclusive) to ``stop`` (exclusive) of ``segment``."""
+        extend = _extend()
+        crc = self._crc
+        start = segment.offset(first)
+        for index in range(first, stop):
+            end = segment.offset(index + 1)
+            body = data[start : end - _CRC_SIZE]
+            crc = extend(_continued(crc), body)  # type: ignore[operator]
+            yield body
+            yield crc.to_bytes(4, "little")
+            start = end
+        self._crc = crc
