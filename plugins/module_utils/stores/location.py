@@ -1,0 +1,78 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a repository is, and how to speak to its store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+ENCRYPTIONS = ("AES256", "aws:kms", "none")
+CHECKSUM_MODES = ("when_supported", "when_required")
+ADDRESSING_STYLES = ("auto", "path", "virtual")
+
+
+@dataclass(frozen=True)
+class StoreLocation:
+    """One repository: a bucket, a prefix and a cluster name, with the way to its S3 endpoint.
+
+    Without keys and profile, boto3's whole credential chain decides. Timeouts are seconds.
+    """
+
+    name: str
+    bucket: str
+    cluster: str
+    prefix: str = ""
+    region: str | None = None
+    endpoint_url: str | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    profile: str | None = None
+    addressing_style: str = "auto"
+    checksum_mode: str = "when_supported"
+    validate_certs: bool = True
+    ca_path: str | None = None
+    encryption: str = "AES256"
+    kms_key_id: str | None = None
+    connect_timeout: float = 10
+    read_timeout: float = 60
+
+    @property
+    def root(self) -> str:
+        """The key prefix, with its final slash, that all keys of the repository stand below."""
+        return "/".join(part for part in (self.prefix.strip("/"), self.cluster) if part) + "/"
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint in words fit for messages."""
+        return self.endpoint_url or f"AWS S3 ({self.region or 'default region'})"
+
+    @property
+    def endpoint_identity(self) -> str:
+        """Equal for two locations between which the store can copy by itself.
+
+        AWS copies between its regions, and not between its partitions (China, GovCloud).
+        """
+        if self.endpoint_url:
+            return self.endpoint_url.rstrip("/").lower()
+        region = self.region or ""
+        return "aws:" + next((partition for partition in ("cn-", "us-gov-") if region.startswith(partition)), "")
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What the store says about an object.
+
+    ``key`` is relative to the repository's root, ``size`` in bytes. ``encryption`` is ``none`` when the
+    store shows no encryption, and None where it was not asked (listings).
+    """
+
+    key: str
+    size: int
+    etag: str
+    encryption: str | None = None
+    kms_key_id: str | None = None
+    last_modified: datetime | None = None
+    version_id: str | None = None

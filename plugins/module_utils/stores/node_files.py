@@ -1,0 +1,77 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node's own directories, where this host and user can read them: WAL positions, snapshot files, free space."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+
+def ack_indexes(storage_path: str | Path, collection: str) -> dict[int, int | None] | None:
+    """Return for each shard of ``collection`` on this node the WAL index that a replay would start at.
+
+    None stands for a shard without an acknowledgement yet: its replay starts at the beginning. Without an
+    answer (the result is None) the directory is not readable here, or is no storage directory of this collection.
+    Source: ``collections/<c>/<shard>/wal/first-index`` holds ``{"ack_index": n}``, absent before the first one.
+    """
+    folder = _below(Path(storage_path) / "collections", collection)
+    if folder is None:
+        return None
+    found: dict[int, int | None] = {}
+    try:
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if entry.name.isdecimal() and entry.is_dir():
+                found[int(entry.name)] = _ack_index(Path(entry.path) / "wal")
+    except (OSError, ValueError):
+        return None
+    return found or None
+
+
+def _ack_index(wal: Path) -> int | None:
+    """Return the acknowledged index, None without one. Raises: OSError, ValueError for what cannot be read."""
+    os.listdir(wal)
+    try:
+        value = json.loads((wal / "first-index").read_bytes())["ack_index"]
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError) as error:
+        raise ValueError("first-index holds no ack_index") from error
+    return int(value)
+
+
+def snapshot_file(snapshots_path: str | Path, collection: str, name: str) -> Path | None:
+    """Return the path of a snapshot that this user can read as a regular file, or None.
+
+    ``name`` comes from a server: nothing outside the collection's folder is ever returned.
+    """
+    folder = _below(Path(snapshots_path), collection)
+    path = folder and _below(folder, name)
+    if path is None:
+        return None
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return path if stat.S_ISREG(os.fstat(handle).st_mode) else None
+    finally:
+        os.close(handle)
+
+
+def free_bytes(path: str | Path) -> int | None:
+    """Return the bytes that a user other than root could still write below ``path``, or None when it is not there."""
+    try:
+        space = os.statvfs(path)
+    except OSError:
+        return None
+    return space.f_bavail * space.f_frsize
+
+
+def _below(folder: Path, name: str) -> Path | None:
+    if not name or name in (".", "..") or "/" in name or "\0" in name:
+        return None
+    return folder / name

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds the boto3 client of a store."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MissingDependency
+from .s3_errors import translated
+
+if TYPE_CHECKING:
+    from .location import StoreLocation
+
+MAX_CONNECTIONS = 16
+
+
+def build_client(location: StoreLocation, max_attempts: int) -> Any:
+    """A thread-safe S3 client for ``location`` that tries each request ``max_attempts`` times.
+
+    Raises:
+        MissingDependency: boto3 is not installed, or too old to know checksum modes.
+        StoreError: the profile, region or endpoint cannot be used.
+    """
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError as error:
+        raise MissingDependency(
+            f"The Python package boto3 is missing: {error}.",
+            "Install boto3 >= 1.36 for the Python that runs this module.",
+        ) from error
+    try:
+        config = Config(**_config(location, max_attempts))
+    except TypeError as error:
+        raise MissingDependency(f"boto3 {boto3.__version__} is too old: {error}.", "Install boto3 >= 1.36.") from error
+    with translated(location, "open"):
+        session = boto3.session.Session(
+            botocore_session=_core_session(),
+            aws_access_key_id=location.access_key,
+            aws_secret_access_key=location.secret_key,
+            aws_session_token=location.session_token,
+            profile_name=location.profile,
+            region_name=location.region,
+        )
+        client = session.client("s3", endpoint_url=location.endpoint_url, verify=_verify(location), config=config)
+    _send_bodies_as_they_are(client)
+    client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5)
+    return client
+
+
+def _core_session() -> Any:
+    """A session that reads boto3's description of S3 once a process, which is most of the work of making a client."""
+    import botocore.session
+
+    core = botocore.session.Session()
+    core.register_component("data_loader", _loader())
+    return core
+
+
+@lru_cache(maxsize=1)
+def _loader() -> Any:
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+def _config(location: StoreLocation, max_attempts: int) -> dict[str, Any]:
+    return {
+        "retries": {"mode": "standard", "total_max_attempts": max_attempts},
+        "max_pool_connections": MAX_CONNECTIONS,
+        "connect_timeout": location.connect_timeout,
+        "read_timeout": location.read_timeout,
+        "tcp_keepalive": True,
+        "signature_version": "s3v4",
+        "request_checksum_calculation": location.checksum_mode,
+        # What is read is proved by the manifest's SHA-256; a store's checksum of another kind would cost a
+        # second pass, and some stores answer a range with the checksum of the whole object.
+        "response_checksum_validation": "when_required",
+        # A body is hashed once, by the caller: its SHA-256 travels in a header that the signature covers.
+        "s3": {"addressing_style": location.addressing_style, "payload_signing_enabled": False},
+    }
+
+
+def _send_bodies_as_they_are(client: Any) -> None:
+    """boto3 turns bytes into a file: that one is sent in pieces of 16 KiB, after waiting for a "100 Continue"."""
+    from botocore import handlers
+
+    wrap = getattr(handlers, "convert_body_to_file_like_object", None)
+    if wrap is not None:
+        client.meta.events.unregister("before-parameter-build.s3.UploadPart", wrap)
+        client.meta.events.unregister("before-parameter-build.s3.PutObject", wrap)
+
+
+def _verify(location: StoreLocation) -> bool | str:
+    if not location.validate_certs:
+        import urllib3
+
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        return False
+    return location.ca_path or True
+
+
+def _add_content_md5(params: dict[str, Any], **_context: Any) -> None:
+    """Older stores refuse a multi-object delete without Content-MD5; newer ones take it as well."""
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode("ascii")
