@@ -1,0 +1,258 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What backups a repository holds, and which one to take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+from ..errors import BackupNotFound, DamagedManifest, ObjectNotFound, StoreError, StoreUnreachable
+from ..formats import layout
+from ..formats.manifest import Manifest
+from ..stores.repository import Repository
+
+READERS = 8
+_NAMED_IN_ERRORS = 10
+
+
+def read_manifest(repository: Repository, collection: str, backup_id: str) -> tuple[Manifest, bytes]:
+    """The manifest of one backup and its bytes as stored.
+
+    Raises:
+        ObjectNotFound: the backup is not committed here.
+        DamagedManifest: what is stored is not the manifest of this backup.
+        StoreError: it could not be read.
+    """
+    data = repository.get(layout.manifest_key(collection, backup_id))
+    cluster = repository.location.cluster
+    return Manifest.parse(data, cluster=cluster, collection=collection, backup_id=backup_id), data
+
+
+def collections_of(repository: Repository) -> list[str]:
+    """The names of all collections that have something in the repository."""
+    return sorted(repository.folders())
+
+
+def list_backups(
+    repository: Repository,
+    collection: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+    manifests: bool = False,
+) -> list[dict[str, Any]]:
+    """The committed backups, newest first.
+
+    Args:
+        repository: where to look.
+        collection: only this one; all of them by default.
+        since: only backups begun at this time or later (aware).
+        until: only backups begun at this time or earlier (aware).
+        limit: at most so many of each collection.
+        manifests: add the whole manifest of each as ``manifest``.
+
+    Returns:
+        ``Manifest.summary()`` of each. One whose manifest is damaged is listed as
+        ``{"backup_id", "collection", "state": "damaged", "reason"}``.
+    """
+    found: list[dict[str, Any]] = []
+    for name in [collection] if collection is not None else collections_of(repository):
+        ids = [
+            backup_id
+            for backup_id in _backup_ids(repository, name)
+            if (since is None or layout.backup_time(backup_id) >= since)
+            and (until is None or layout.backup_time(backup_id) <= until)
+        ]
+        found += _committed(repository, name, ids, limit, manifests)
+    return sorted(found, key=lambda entry: str(entry["backup_id"]), reverse=True)
+
+
+def newest_committed(repository: Repository, collection: str) -> Manifest | None:
+    """The manifest of the newest backup that has a valid one; None if there is no such backup."""
+    for backup_id in _backup_ids(repository, collection):
+        try:
+            return read_manifest(repository, collection, backup_id)[0]
+        except (ObjectNotFound, DamagedManifest):
+            continue
+    return None
+
+
+def uncommitted(repository: Repository, collection: str) -> list[str]:
+    """Ids of backups that have objects and no manifest: at work, or left by an interrupted run. Newest first."""
+    with_objects: set[str] = set()
+    with_manifest: set[str] = set()
+    prefix = layout.backups_prefix(collection)
+    for item in repository.list(prefix):
+        backup_id, _slash, name = item.key[len(prefix) :].partition("/")
+        if layout.is_backup_id(backup_id):
+            (with_manifest if name == layout.MANIFEST else with_objects).add(backup_id)
+    return sorted(with_objects - with_manifest, reverse=True)
+
+
+def freshness(newest: Manifest | None, now: datetime, rpo: float | None = None) -> dict[str, Any]:
+    """How old the newest committed backup of a collection is.
+
+    A backup holds all writes acknowledged before its snapshot began, so its age counts from then.
+
+    Args:
+        newest: what ``newest_committed`` gave.
+        now: the time of asking (aware).
+        rpo: seconds of work that may be lost.
+
+    Returns:
+        ``{"newest": id or None, "age_seconds": or None, "rpo_met": or None where no RPO was given}``.
+    """
+    if newest is None:
+        return {"newest": None, "age_seconds": None, "rpo_met": None if rpo is None else False}
+    begun = _moment(newest.fields["window"].get("snapshot_started"), newest.backup_id)
+    age = max(0.0, (now - begun).total_seconds())
+    return {"newest": newest.backup_id, "age_seconds": round(age, 3), "rpo_met": None if rpo is None else age <= rpo}
+
+
+def find_backup(
+    sources: Sequence[Repository], collection: str, backup_id: str | None = None, before: datetime | None = None
+) -> tuple[Manifest, list[dict[str, str]]]:
+    """The backup to restore, from the union of what all sources hold.
+
+    Args:
+        sources: regions in the order of preference.
+        collection: the collection's name when it was backed up.
+        backup_id: this one; the newest by default.
+        before: the newest whose snapshot was finished by then (aware), so it holds nothing newer.
+
+    Returns:
+        The manifest, from the first source with a valid one, and notes ``{"source", "object", "reason"}`` about
+        sources that could not be asked and manifests that are damaged.
+
+    Raises:
+        BackupNotFound: nothing fits; names what is there.
+        DamagedManifest: the backup asked for has no valid manifest in any source.
+        StoreUnreachable: no source could be asked.
+    """
+    notes: list[dict[str, str]] = []
+    holdings = _holdings(sources, collection, notes)
+    if not holdings:
+        reasons = "; ".join(f"{note['source']}: {note['reason']}" for note in notes)
+        raise StoreUnreachable(f"No source could be asked for backups of {collection!r}. {reasons}", _REACH_ONE)
+    held = sorted({held for ids in holdings.values() for held in ids}, reverse=True)
+    for candidate in held if backup_id is None else [backup_id]:
+        if before is not None and layout.backup_time(candidate) > before:
+            continue
+        manifest = _first_valid(holdings, collection, candidate, notes)
+        if manifest is not None and (before is None or _finished(manifest) <= before):
+            return manifest, notes
+    raise _nothing_fits(holdings, collection, held, backup_id, before, notes)
+
+
+_REACH_ONE = "Make at least one of the sources reachable, check its credentials, and run again."
+
+
+def _holdings(
+    sources: Sequence[Repository], collection: str, notes: list[dict[str, str]]
+) -> dict[Repository, list[str]]:
+    """The backup ids of each source that answers, in the order of the sources."""
+
+    def ids_of(source: Repository) -> list[str] | StoreError:
+        try:
+            return _backup_ids(source, collection)
+        except StoreError as error:
+            return error
+
+    holdings = {}
+    with ThreadPoolExecutor(READERS) as threads:
+        for source, answer in zip(sources, threads.map(ids_of, sources), strict=True):
+            if isinstance(answer, StoreError):
+                notes.append(
+                    {"source": source.name, "object": layout.backups_prefix(collection), "reason": answer.detail}
+                )
+            else:
+                holdings[source] = answer
+    return holdings
+
+
+def _first_valid(
+    holdings: dict[Repository, list[str]], collection: str, backup_id: str, notes: list[dict[str, str]]
+) -> Manifest | None:
+    for source, ids in holdings.items():
+        if backup_id not in ids:
+            continue
+        try:
+            return read_manifest(source, collection, backup_id)[0]
+        except ObjectNotFound:
+            continue
+        except (DamagedManifest, StoreError) as error:
+            key = layout.manifest_key(collection, backup_id)
+            notes.append({"source": source.name, "object": key, "reason": error.detail})
+    return None
+
+
+def _nothing_fits(
+    holdings: dict[Repository, list[str]],
+    collection: str,
+    held: list[str],
+    backup_id: str | None,
+    before: datetime | None,
+    notes: list[dict[str, str]],
+) -> BackupNotFound | DamagedManifest:
+    reasons = " ".join(f"{note['source']}: {note['reason']}" for note in notes)
+    names = ", ".join(source.name for source in holdings)
+    if backup_id is not None and any(note["object"] == layout.manifest_key(collection, backup_id) for note in notes):
+        return DamagedManifest(
+            f"The backup {backup_id} of {collection!r} has no valid manifest in {names}. {reasons}",
+            "Add a further source that holds it, or use another backup.",
+        )
+    wanted = f" {backup_id}" if backup_id is not None else ""
+    when = f" finished by {before.isoformat()}" if before is not None else ""
+    there = f"There are: {', '.join(held[:_NAMED_IN_ERRORS])}." if held else "There are no backups of it."
+    return BackupNotFound(
+        f"No committed backup{wanted} of {collection!r}{when} in {names}. {there} {reasons}".rstrip(),
+        "Check the collection's name, cluster and prefix; backup_info lists what a repository holds.",
+    )
+
+
+def _backup_ids(repository: Repository, collection: str) -> list[str]:
+    """Ids of all backups that have any object, newest first."""
+    return sorted(filter(layout.is_backup_id, repository.folders(layout.backups_prefix(collection))), reverse=True)
+
+
+def _committed(
+    repository: Repository, collection: str, ids: list[str], limit: int | None, manifests: bool
+) -> Iterator[dict[str, Any]]:
+    """Entries of the first ``limit`` of ``ids`` that are committed, read by several threads at once."""
+
+    def entry_of(backup_id: str) -> dict[str, Any] | None:
+        try:
+            manifest = read_manifest(repository, collection, backup_id)[0]
+        except ObjectNotFound:
+            return None
+        except DamagedManifest as error:
+            return {"backup_id": backup_id, "collection": collection, "state": "damaged", "reason": error.detail}
+        return {**manifest.summary(), **({"manifest": manifest.fields} if manifests else {})}
+
+    left = len(ids) if limit is None else limit
+    with ThreadPoolExecutor(READERS) as threads:
+        for start in range(0, len(ids), READERS):
+            for entry in threads.map(entry_of, ids[start : start + READERS]):
+                if entry is not None and left > 0:
+                    left -= 1
+                    yield entry
+            if left <= 0:
+                return
+
+
+def _finished(manifest: Manifest) -> datetime:
+    return _moment(manifest.fields["window"].get("snapshot_finished"), manifest.backup_id)
+
+
+def _moment(text: Any, backup_id: str) -> datetime:
+    """A time of the manifest's window; the time in the id where the window does not tell."""
+    try:
+        moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return layout.backup_time(backup_id)
+    return moment if moment.tzinfo else layout.backup_time(backup_id)

@@ -1,0 +1,135 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a backup that did not commit left behind, and its removal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ..errors import ObjectNotFound, QdrantNotFound, StoreDenied
+from ..formats import layout
+from ..stores.qdrant import Qdrant
+from ..stores.repository import Repository
+from .liveness import has_ended, this_process
+
+GRACE = timedelta(hours=24)
+# A snapshot that a killed run asked for carries the second in which Qdrant began it.
+_NAMED_WITHIN = timedelta(seconds=5)
+_NAME_STAMP = "%Y-%m-%d-%H-%M-%S"
+
+
+class StartMarker:
+    """The object that says who began a backup, and which snapshots of the node are its own."""
+
+    def __init__(self, repository: Repository, collection: str, backup_id: str, url: str) -> None:
+        self._repository = repository
+        self._key = layout.started_key(collection, backup_id)
+        self._fields: dict[str, Any] = {"process": this_process(), "url": url, "snapshots": [], "asked": None}
+
+    def write(self, **changes: Any) -> None:
+        """Store the marker with some fields changed."""
+        self._fields.update(changes)
+        self._repository.put(self._key, json.dumps(self._fields).encode("ascii"))
+
+    def remove(self) -> None:
+        """The backup has committed, or nothing of it is left."""
+        self._repository.delete([self._key])
+
+
+def find_leftovers(repository: Repository, collection: str, now: datetime) -> list[dict[str, Any]]:
+    """Runs that began and are over without their end: ``{backup_id, committed, reason, marker}`` for each.
+
+    A run on another host that can't be seen from here counts as over after 24 h. Runs at work are left out.
+    """
+    found = []
+    for item in list(repository.list(layout.started_prefix(collection))):
+        backup_id = item.key.rsplit("/", 1)[-1].removesuffix(".json")
+        if not layout.is_backup_id(backup_id):
+            continue
+        marker = _marker(repository, item.key)
+        ended = has_ended(marker["process"]) if marker else None
+        if ended or (ended is None and now - layout.backup_time(backup_id) > GRACE):
+            reason = "its run was interrupted" if ended else "its run did not end within 24 h"
+            committed = exists(repository, layout.manifest_key(collection, backup_id))
+            found.append({"backup_id": backup_id, "committed": committed, "reason": reason, "marker": marker})
+    return found
+
+
+def sweep(repository: Repository, qdrant: Qdrant, collection: str, leftovers: Iterable[dict[str, Any]]) -> list[str]:
+    """Remove leftovers: objects, open multipart uploads and snapshots on this node. Returns what was removed, named.
+
+    A store that does not let this writer delete is no error: the leftovers are then named as kept.
+    """
+    named = []
+    for leftover in leftovers:
+        backup_id = leftover["backup_id"]
+        named += _remove_snapshots(qdrant, collection, leftover["marker"])
+        try:
+            if not leftover["committed"]:
+                named += remove_objects(repository, collection, backup_id)
+            key = layout.started_key(collection, backup_id)
+            repository.delete([key])
+            named.append(f"object {key}")
+        except StoreDenied as error:
+            named.append(f"kept, since the store refused to delete it: backup {backup_id} ({error.detail})")
+    return named
+
+
+def remove_objects(repository: Repository, collection: str, backup_id: str) -> list[str]:
+    """Remove everything below a backup's folder. The caller knows that it is not committed."""
+    prefix = layout.backup_prefix(collection, backup_id)
+    uploads = list(repository.uploads(prefix))
+    for key, upload_id, _initiated in uploads:
+        repository.abort_upload(key, upload_id)
+    keys = [item.key for item in repository.list(prefix)]
+    repository.delete(keys)
+    return [f"multipart upload of {key}" for key, _id, _initiated in uploads] + [f"object {key}" for key in keys]
+
+
+def _remove_snapshots(qdrant: Qdrant, collection: str, marker: dict[str, Any] | None) -> list[str]:
+    if not marker or marker.get("url") != qdrant.connection.url:
+        return []
+    removed = []
+    try:
+        names = [entry["name"] for entry in qdrant.snapshots(collection)]
+    except QdrantNotFound:
+        return []
+    for name in names:
+        if name in marker["snapshots"] or _asked_for(name, marker.get("asked")):
+            qdrant.delete_snapshot(collection, name)
+            removed.append(f"snapshot {name} on {qdrant.connection.url}")
+    return removed
+
+
+def _asked_for(name: str, asked: dict[str, Any] | None) -> bool:
+    """Whether the snapshot is the one that a run was waiting for when it died."""
+    if not asked or name in asked["before"]:
+        return False
+    stamp = name.removesuffix(".snapshot")[-19:]
+    try:
+        begun = datetime.strptime(stamp, _NAME_STAMP).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return False
+    since = datetime.fromisoformat(asked["at"])
+    return -timedelta(seconds=1) <= begun - since <= _NAMED_WITHIN
+
+
+def exists(repository: Repository, key: str) -> bool:
+    """Whether there is such an object."""
+    try:
+        repository.head(key)
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def _marker(repository: Repository, key: str) -> dict[str, Any] | None:
+    try:
+        marker = json.loads(repository.get(key))
+    except (ObjectNotFound, ValueError):
+        return None
+    return marker if isinstance(marker, dict) and isinstance(marker.get("process"), dict) else None

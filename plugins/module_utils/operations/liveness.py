@@ -1,0 +1,42 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who does something, and whether that process is still there: how leftovers are told from work in progress."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+
+def this_process() -> dict[str, Any]:
+    """An identity of this process that a later run can check: kernel boot, process namespace, id, start time."""
+    return {"host": socket.gethostname(), "kernel": _kernel(), "pid": os.getpid(), "start": _start(os.getpid())}
+
+
+def has_ended(process: dict[str, Any]) -> bool | None:
+    """True if the process has ended, False if it runs, None where that can't be seen from here."""
+    kernel = _kernel()
+    if not kernel or process.get("kernel") != kernel:
+        return None
+    start = _start(int(process.get("pid", 0)))
+    return start is None or start != process.get("start")
+
+
+def _kernel() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def _start(pid: int) -> int | None:
+    """Start time of a process in clock ticks since boot (field 22 of stat in proc(5)), None if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])

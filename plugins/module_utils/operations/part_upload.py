@@ -1,0 +1,186 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Objects hashed and uploaded part by part while their bytes are still being produced.
+
+A fixed number of part buffers bounds the memory. Each full part is hashed and sent by a worker; the hash of the whole
+object goes on beside that in one thread of its own, so the producer only copies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import queue
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from ..errors import DrError
+from ..stores.repository import Repository
+
+MIB = 1024 * 1024
+SMALLEST_PART = 16 * MIB
+# S3 takes 10,000 parts; the rest is left for what an archive adds to the bytes of the snapshot.
+_PARTS_AIMED_AT = 9_500
+_BUFFERS = 5
+
+
+def part_size_for(size: int) -> int:
+    """The part size, in bytes, for an object of at most ``size`` bytes: 16 MiB, or whole MiB so that 10,000 suffice."""
+    return max(SMALLEST_PART, -(-size // _PARTS_AIMED_AT // MIB) * MIB)
+
+
+class PartPipeline:
+    """Buffers and workers that all objects of one backup share. Use it as a context manager.
+
+    Leaving it with an error aborts the uploads that are open.
+    """
+
+    def __init__(self, repository: Repository, part_size: int) -> None:
+        self.repository = repository
+        self.part_size = part_size
+        self._free: queue.Queue[bytearray] = queue.Queue()
+        for _number in range(_BUFFERS):
+            self._free.put(bytearray())
+        self._senders = ThreadPoolExecutor(_BUFFERS - 1, thread_name_prefix="part")
+        self._hasher = ThreadPoolExecutor(1, thread_name_prefix="object-sha256")
+        self._open: list[ObjectUpload] = []
+        self._error: BaseException | None = None
+
+    def open(self, key: str) -> ObjectUpload:
+        """Begin the object ``key``."""
+        upload = ObjectUpload(self, key)
+        self._open.append(upload)
+        return upload
+
+    def __enter__(self) -> PartPipeline:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is not None:
+            self._error = self._error or DrError("The backup was given up.")
+        self._senders.shutdown(wait=True, cancel_futures=error is not None)
+        self._hasher.shutdown(wait=True, cancel_futures=error is not None)
+        for upload in self._open:
+            # The error that ended the backup is the one to tell; an upload that stays is left to the next run.
+            with contextlib.suppress(DrError):
+                upload.abort()
+
+    def take_buffer(self) -> bytearray:
+        """Wait for a free part buffer; raises what a worker has failed with."""
+        buffer = self._free.get()
+        if self._error is not None:
+            self._free.put(buffer)
+            raise self._error
+        if not buffer:
+            buffer.extend(bytes(self.part_size))
+        return buffer
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Return a buffer to those that are free."""
+        self._free.put(buffer)
+
+    def hash_later(self, hasher: Any, view: memoryview) -> Future[None]:
+        """Continue the hash of a whole object; in order, since one thread does it."""
+        return self._hasher.submit(hasher.update, view)
+
+    def send_later(self, send: Any, *args: Any) -> Future[Any]:
+        """Run ``send(*args)`` in a worker; its failure stops the producer at the next buffer."""
+        return self._senders.submit(self._noting_errors, send, *args)
+
+    def forget(self, upload: ObjectUpload) -> None:
+        """The upload is complete: there is nothing left to abort."""
+        self._open.remove(upload)
+
+    def _noting_errors(self, send: Any, *args: Any) -> Any:
+        if self._error is not None:
+            raise self._error
+        try:
+            return send(*args)
+        except BaseException as error:
+            self._error = self._error or error
+            raise
+
+
+class ObjectUpload:
+    """One object: ``write`` its bytes, ``finish`` it, then read ``manifest_entry``."""
+
+    def __init__(self, pipeline: PartPipeline, key: str) -> None:
+        self.key = key
+        self.size = 0
+        self.parts: list[str] = []
+        self._pipeline = pipeline
+        self._repository = pipeline.repository
+        self._sha256 = hashlib.sha256()
+        self._upload_id: str | None = None
+        self._sent: list[Future[dict[str, Any]]] = []
+        self._buffer: bytearray | None = None
+        self._filled = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes; they are copied before this returns."""
+        view = memoryview(data)
+        self.size += len(view)
+        while view:
+            if self._buffer is None:
+                self._buffer = self._pipeline.take_buffer()
+            taken = min(self._pipeline.part_size - self._filled, len(view))
+            self._buffer[self._filled : self._filled + taken] = view[:taken]
+            self._filled += taken
+            view = view[taken:]
+            if self._filled == self._pipeline.part_size:
+                self._dispatch()
+
+    def finish(self) -> None:
+        """No more bytes will come; what was sent is completed by ``complete``."""
+        if self._filled:
+            self._dispatch()
+
+    def complete(self) -> dict[str, Any]:
+        """Wait for the parts, complete the object, check how it is stored, and describe it for the manifest."""
+        sent = [future.result() for future in self._sent]
+        if self._upload_id is not None:
+            self._repository.complete_upload(self.key, self._upload_id, sent)
+        self._pipeline.forget(self)
+        stored = self._repository.head(self.key)
+        self._repository.verify_encryption(stored)
+        if stored.size != self.size:
+            raise DrError(f"The store holds {stored.size} bytes of {self.key}, {self.size} were sent.", "Run it again.")
+        return {
+            "size": self.size,
+            "sha256": self._sha256.hexdigest(),
+            "part_size": self._pipeline.part_size,
+            "parts": self.parts,
+            "encryption": {"mode": stored.encryption, "kms_key_id": stored.kms_key_id},
+        }
+
+    def abort(self) -> None:
+        """Remove what an upload that was not completed has stored."""
+        if self._upload_id is not None:
+            self._repository.abort_upload(self.key, self._upload_id)
+
+    def _dispatch(self) -> None:
+        buffer, filled = self._buffer, self._filled
+        if buffer is None:
+            return
+        self._buffer, self._filled = None, 0
+        number = len(self.parts) + 1
+        self.parts.append("")
+        last = filled < self._pipeline.part_size
+        if self._upload_id is None and not (last and number == 1):
+            self._upload_id = self._repository.start_upload(self.key)
+        hashed = self._pipeline.hash_later(self._sha256, memoryview(buffer)[:filled])
+        self._sent.append(self._pipeline.send_later(self._send, number, buffer, filled, hashed))
+
+    def _send(self, number: int, buffer: bytearray, filled: int, hashed: Future[None]) -> dict[str, Any]:
+        try:
+            body = buffer if filled == len(buffer) else bytes(memoryview(buffer)[:filled])
+            digest = hashlib.sha256(body).hexdigest()
+            self.parts[number - 1] = digest
+            if self._upload_id is None:
+                self._repository.put(self.key, bytes(body), sha256_hex=digest)
+                return {}
+            return self._repository.put_part(self.key, self._upload_id, number, body, digest)
+        finally:
+            hashed.result()
+            self._pipeline.give_back(buffer)

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a server can take a backup: all reasons against it at once, before anything is touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..formats.collection_config import is_custom_sharded, vector_differences
+from ..formats.manifest import Manifest
+from ..stores.node_files import free_bytes
+from ..stores.qdrant import Qdrant
+
+# Qdrant keeps the uploaded file, its unpacked form and the loaded shard at once (measured: 2.8 times its size).
+_UPLOAD_SPACE = 2.8
+
+
+def preflight(
+    qdrant: Qdrant,
+    manifest: Manifest,
+    target: str,
+    *,
+    aliases: list[str],
+    compare: bool,
+    storage_path: str | None = None,
+    replication_factor: int | None = None,
+) -> list[str]:
+    """The reasons why ``target`` on this server cannot take the backup, a clause each; empty when it can.
+
+    ``compare``: the target exists, and must have the same shape to be replaced. ``storage_path``: the server's storage
+    directory, if this process can see how much room it has.
+    """
+    reasons = _version_reasons(qdrant.version(), manifest.qdrant_version)
+    cluster = qdrant.cluster()
+    reasons += _cluster_reasons(cluster, replication_factor)
+    if is_custom_sharded(manifest.config) and cluster.get("status") != "enabled":
+        reasons.append("shard keys need a node in distributed mode")
+    reasons += _name_reasons(qdrant, target, aliases)
+    if compare:
+        reasons += _shape_reasons(qdrant, manifest, target)
+    if storage_path is not None:
+        reasons += _space_reasons(storage_path, manifest)
+    return reasons
+
+
+def _version_reasons(server: str, recorded: str) -> list[str]:
+    if _minor(server) < _minor(recorded):
+        return [f"the server has version {server}, older than the backup's {recorded}"]
+    return []
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("-")[0].split(".")[:2] if number.isdigit())
+
+
+def _cluster_reasons(cluster: dict[str, Any], replication_factor: int | None) -> list[str]:
+    if cluster.get("status") != "enabled":
+        return [f"replication_factor {replication_factor} needs a cluster"] if (replication_factor or 1) > 1 else []
+    reasons = []
+    if cluster["raft_info"].get("leader") is None:
+        reasons.append("the cluster has no leader: it lacks a quorum of its peers")
+    unreachable = sorted(cluster.get("message_send_failures") or {})
+    if unreachable:
+        reasons.append(f"the node cannot reach the peers {', '.join(unreachable)}")
+    if (replication_factor or 1) > len(cluster["peers"]):
+        reasons.append(f"replication_factor {replication_factor} exceeds the {len(cluster['peers'])} peers")
+    return reasons
+
+
+def _name_reasons(qdrant: Qdrant, target: str, aliases: list[str]) -> list[str]:
+    reasons = []
+    known = qdrant.aliases()
+    if target in known:
+        reasons.append(f"the name {target} is an alias of {known[target]}")
+    names = qdrant.collections()
+    reasons += [f"the alias {alias} is the name of a collection" for alias in aliases if alias in names]
+    return reasons
+
+
+def _shape_reasons(qdrant: Qdrant, manifest: Manifest, target: str) -> list[str]:
+    existing = qdrant.collection(target)["config"]
+    reasons = [f"{target} differs: {difference}" for difference in vector_differences(manifest.config, existing)]
+    for name, default in (("shard_number", 1), ("sharding_method", "auto")):
+        mine = manifest.config["params"].get(name) or default
+        theirs = existing["params"].get(name) or default
+        if mine != theirs:
+            reasons.append(f"{target} has {name} {theirs}, the backup {mine}")
+    return reasons
+
+
+def _space_reasons(storage_path: str, manifest: Manifest) -> list[str]:
+    largest = max(shard["object"]["size"] for shard in manifest.shards)
+    needed = int(manifest.size + (_UPLOAD_SPACE - 1) * largest)
+    free = free_bytes(storage_path)
+    if free is not None and free < needed:
+        return [f"{storage_path} has {free >> 20} MiB free, the restore needs {needed >> 20} MiB"]
+    return []

@@ -1,0 +1,312 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring a collection back from a backup: preflight, create, upload shard by shard, check, then switch aliases."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ..errors import CheckFailed, DrError, InvalidInput, TargetExists, TargetUnfit
+from ..formats import layout
+from ..formats.collection_config import create_body, field_schema
+from ..formats.manifest import Manifest
+from ..stores.qdrant import Qdrant
+from ..stores.repository import Repository
+from .backup import BackupRequest, back_up
+from .catalogue import find_backup
+from .check import check_collection, wait_until_ready
+from .preflight import preflight
+from .restore_mark import alias_for, half_restored, marks_on
+from .verified_parts import SourceHealth, VerifiedParts
+
+_SEND = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RestoreRequest:
+    """What to restore, and to where.
+
+    ``aliases``: those to set once the checks have passed, or None for the recorded ones. ``nodes`` of a cluster other
+    than the first are named by the caller as further ``Qdrant`` objects. ``ready_timeout``: seconds for replicas to be
+    Active and the status green.
+    """
+
+    collection: str
+    target: str | None = None
+    backup_id: str | None = None
+    before: datetime | None = None
+    aliases: list[str] | None = None
+    overwrite: bool = False
+    safety_backup: bool = True
+    replication_factor: int | None = None
+    storage_path: str | None = None
+    expect_digest: str | None = None
+    digest: bool = True
+    min_recall: float = 0.99
+    ready_timeout: float = 3600.0
+
+
+@dataclass
+class RestorePlan:
+    """What a restore will do; made without changing anything."""
+
+    manifest: Manifest
+    target: str
+    aliases: list[str]
+    leftover: bool
+    replaces: bool
+    notes: list[dict[str, Any]] = field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        """The plan as modules return it."""
+        return {
+            "collection": self.manifest.collection,
+            "target": self.target,
+            "backup_id": self.manifest.backup_id,
+            "aliases": self.aliases,
+            "size": self.manifest.size,
+            "shards": len(self.manifest.shards),
+            "replaces_existing": self.replaces,
+            "leftovers_removed": [f"half-restored collection {self.target}"] if self.leftover else [],
+        }
+
+
+def plan_restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequest) -> RestorePlan:
+    """Choose the backup and look at the target. Raises ``TargetUnfit`` with all reasons, or ``TargetExists``."""
+    layout.check_collection_name(request.target or request.collection)
+    manifest, notes = find_backup(sources, request.collection, backup_id=request.backup_id, before=request.before)
+    target = request.target or request.collection
+    aliases = manifest.aliases if request.aliases is None else request.aliases
+    if target in aliases:
+        raise InvalidInput(f"{target} cannot be the target and one of its aliases.", "Choose another target.")
+    qdrant = nodes[0]
+    leftover = half_restored(qdrant, target)
+    exists = target in qdrant.collections() and not leftover
+    reasons = preflight(
+        qdrant,
+        manifest,
+        target,
+        aliases=aliases,
+        compare=exists,
+        storage_path=request.storage_path,
+        replication_factor=request.replication_factor,
+    )
+    if exists and not request.overwrite:
+        proposal = f"{request.collection}-{manifest.backup_id}"
+        if reasons:
+            reasons.insert(0, f"the collection {target} exists")
+        else:
+            raise TargetExists(
+                f"The collection {target} exists on {qdrant.connection.url}.",
+                f"Restore to another name, such as {proposal}, or set overwrite to replace it.",
+                proposed_target=proposal,
+            )
+    if reasons:
+        raise TargetUnfit(
+            f"{qdrant.connection.url} cannot take backup {manifest.backup_id} as {target}: {'; '.join(reasons)}.",
+            "Nothing was changed. Mend all of this, or choose another target.",
+            reasons=reasons,
+        )
+    return RestorePlan(manifest, target, list(aliases), leftover, exists, notes)
+
+
+def restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequest) -> dict[str, Any]:
+    """Restore a collection.
+
+    ``nodes``: the server, with the other nodes of its cluster behind it if shards may be placed there. ``sources``: in
+    order of preference. Returns the plan's description with ``seconds``, ``check``, ``served`` (parts and bytes by
+    source) and ``damaged`` (each bad part, and who had it right). After an error in the data the target that this run
+    created is gone again; after a failed check it stays, marked, for people to look at.
+    """
+    started = time.monotonic()
+    plan = plan_restore(nodes, sources, request)
+    run = _Run(nodes, sources, request, plan)
+    safety = run.make_room()
+    try:
+        run.fill()
+        checked = run.check()
+        run.publish()
+    except DrError as error:
+        error.result.setdefault("safety_backup", safety)
+        raise
+    seconds = time.monotonic() - started
+    return {
+        **plan.describe(),
+        "changed": True,
+        "safety_backup": safety,
+        "seconds": round(seconds, 3),
+        "mib_per_second": round(plan.manifest.size / max(run.upload_seconds, 1e-3) / 2**20, 1),
+        "stages": {"upload": round(run.upload_seconds, 3), "ready": round(run.ready_seconds, 3)},
+        "check": checked,
+        "served": run.served,
+        "damaged": run.damaged,
+        "notes": plan.notes + run.health.notes,
+        "restored_from": sorted(run.served),
+    }
+
+
+class _Run:
+    """One restore at work."""
+
+    def __init__(
+        self, nodes: list[Qdrant], sources: list[Repository], request: RestoreRequest, plan: RestorePlan
+    ) -> None:
+        self.nodes, self.sources, self.request, self.plan = nodes, sources, request, plan
+        self.qdrant = nodes[0]
+        self.manifest, self.target = plan.manifest, plan.target
+        self.health = SourceHealth()
+        self.served: dict[str, dict[str, int]] = {}
+        self.damaged: list[dict[str, Any]] = []
+        self.upload_seconds = self.ready_seconds = 0.0
+        self.created = False
+
+    def make_room(self) -> str | None:
+        """Remove what stands at the target's name. Live data goes only after its safety backup, and after every part
+        of the backup has been read and found right. Returns the id of the safety backup."""
+        safety = None
+        if self.plan.replaces:
+            if self.request.safety_backup:
+                safety = back_up(self.qdrant, self.sources[0], BackupRequest(self.target))["backup_id"]
+            self._read_everything()
+            known = self.qdrant.aliases()
+            self.plan.aliases += [
+                name for name, to in known.items() if to == self.target and name not in self.plan.aliases
+            ]
+        if self.plan.replaces or self.plan.leftover:
+            self.qdrant.delete_collection(self.target)
+        return safety
+
+    def fill(self) -> None:
+        """Create the collection and upload every shard; on an error remove what this run has created."""
+        started = time.monotonic()
+        try:
+            self._create()
+            for shard in self.manifest.shards:
+                self._upload(shard)
+        except BaseException:
+            # What another client has created under this name meanwhile is not this run's to delete.
+            if self.created:
+                with contextlib.suppress(DrError):
+                    self.qdrant.delete_collection(self.target)
+            raise
+        self.upload_seconds = time.monotonic() - started
+
+    def check(self) -> dict[str, Any]:
+        """Wait until every node serves the collection, then compare it with what the manifest says."""
+        self.ready_seconds = wait_until_ready(
+            self.nodes, self.target, self.request.ready_timeout, trigger_optimizer=True
+        )
+        points = self.manifest.points
+        quiet = points["before"] == points["after"]
+        checked = check_collection(
+            self.nodes,
+            self.target,
+            expect_points=points["after"] if quiet else None,
+            expect_digest=self.request.expect_digest,
+            digest=self.request.digest,
+            probes=self.manifest.probes,
+            min_recall=self.request.min_recall,
+        )
+        schema = self.qdrant.collection(self.target)["payload_schema"]
+        checked["payload_indexes"] = sorted(schema)
+        lost = sorted(set(self.manifest.payload_indexes) - set(schema))
+        findings = checked["findings"] + [f"the payload index on {name} is missing" for name in lost]
+        if findings:
+            raise CheckFailed(
+                f"{self.target} was restored and did not pass its checks: {'; '.join(findings)}.",
+                "No alias was switched. Look at the collection, or restore again: the next run removes it first.",
+                check=checked,
+                **self.plan.describe(),
+            )
+        return checked
+
+    def publish(self) -> None:
+        """Take the mark off and set the aliases, in one atomic change."""
+        known = self.qdrant.aliases()
+        actions = [{"delete_alias": {"alias_name": mark}} for mark in marks_on(self.qdrant, self.target)]
+        for alias in self.plan.aliases:
+            if alias in known:
+                actions.append({"delete_alias": {"alias_name": alias}})
+            actions.append({"create_alias": {"collection_name": self.target, "alias_name": alias}})
+        self.qdrant.update_aliases(actions)
+
+    def _create(self) -> None:
+        body = create_body(self.manifest.config)
+        if self.request.replication_factor is not None:
+            body["replication_factor"] = self.request.replication_factor
+        self.qdrant.create_collection(self.target, body)
+        self.created = True
+        mark = {"create_alias": {"collection_name": self.target, "alias_name": alias_for(self.target)}}
+        self.qdrant.update_aliases([mark])
+        for key, shards in self._recorded_keys().items():
+            self.qdrant.create_shard_key(self.target, {"shard_key": key, "shards_number": len(shards)})
+        for name, schema in self.manifest.payload_indexes.items():
+            self.qdrant.create_payload_index(self.target, name, field_schema(schema))
+
+    def _recorded_keys(self) -> dict[str | int, list[int]]:
+        """Shard key -> its shards' numbers in the backup, ascending."""
+        keys: dict[str | int, list[int]] = {}
+        for shard in sorted(self.manifest.shards, key=lambda entry: entry["shard"]):
+            if shard.get("shard_key") is not None:
+                keys.setdefault(shard["shard_key"], []).append(shard["shard"])
+        return keys
+
+    def _upload(self, shard: dict[str, Any]) -> None:
+        number, node = self._place(shard)
+        before = {entry["name"] for entry in node.shard_snapshots(self.target, number)}
+        stored = shard["object"]
+        with VerifiedParts(self.sources, self.manifest.object_key(shard), stored, health=self.health) as parts:
+            try:
+                node.upload_shard_snapshot(self.target, number, _pieces(parts), stored["size"], stored["sha256"])
+            finally:
+                self._record(parts)
+        for entry in node.shard_snapshots(self.target, number):
+            if entry["name"] not in before:
+                node.delete_shard_snapshot(self.target, number, entry["name"])
+
+    def _place(self, shard: dict[str, Any]) -> tuple[int, Qdrant]:
+        """The target's number of this shard (by key where there are keys), and a node that holds it."""
+        key, rank = shard.get("shard_key"), 0
+        if key is not None:
+            rank = self._recorded_keys()[key].index(shard["shard"])
+        for node in self.nodes:
+            cluster = node.collection_cluster(self.target)
+            local = {entry["shard_id"] for entry in cluster["local_shards"]}
+            number = shard["shard"]
+            if key is not None:
+                every = cluster["local_shards"] + cluster["remote_shards"]
+                number = sorted({entry["shard_id"] for entry in every if entry.get("shard_key") == key})[rank]
+            if number in local:
+                return number, node
+        raise TargetUnfit(
+            f"None of the named nodes holds shard {number} of {self.target}.",
+            "Name all nodes of the cluster in node_urls.",
+        )
+
+    def _record(self, parts: VerifiedParts) -> None:
+        for source, count in parts.served.items():
+            total = self.served.setdefault(source, {"parts": 0, "bytes": 0})
+            total["parts"] += count["parts"]
+            total["bytes"] += count["bytes"]
+        self.damaged += parts.damaged
+
+    def _read_everything(self) -> None:
+        for shard in self.manifest.shards:
+            with VerifiedParts(
+                self.sources, self.manifest.object_key(shard), shard["object"], health=self.health
+            ) as parts:
+                for _data in parts:
+                    pass
+
+
+def _pieces(parts: VerifiedParts) -> Iterator[memoryview]:
+    for data in parts:
+        view = memoryview(data)
+        for offset in range(0, len(view), _SEND):
+            yield view[offset : offset + _SEND]
