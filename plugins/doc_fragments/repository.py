@@ -1,0 +1,142 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the options that name a repository of backups."""
+
+from __future__ import annotations
+
+import textwrap
+
+_REPOSITORY = r"""
+type: dict
+suboptions:
+  name:
+    description:
+      - The name that reports and messages use for this repository.
+      - By default that is the name of the bucket.
+    type: str
+  bucket:
+    description: The bucket, which must exist.
+    type: str
+    required: true
+  cluster:
+    description:
+      - The name under which the backups of this Qdrant cluster are kept.
+      - All objects stand below C(prefix/cluster/) in the bucket.
+    type: str
+    required: true
+  prefix:
+    description: A folder in the bucket, for a bucket that holds other things too.
+    type: str
+    default: ''
+  region:
+    description:
+      - The region of the bucket.
+      - If it is not set, the environment variables E(AWS_REGION) and E(AWS_DEFAULT_REGION) are looked at.
+    type: str
+  endpoint_url:
+    description:
+      - The URL of an S3-compatible server. Without it, AWS is used.
+      - If it is not set, the environment variables E(AWS_ENDPOINT_URL_S3) and E(AWS_ENDPOINT_URL) are looked at.
+    type: str
+  access_key:
+    description:
+      - The access key.
+      - Without keys and without O(%(option)s.profile), boto3 looks for credentials where it always does - in the
+        environment variables E(AWS_ACCESS_KEY_ID) and E(AWS_SECRET_ACCESS_KEY), in its configuration files, and in
+        the role of the instance or the container.
+    type: str
+  secret_key:
+    description: The secret key that belongs to O(%(option)s.access_key).
+    type: str
+  session_token:
+    description: The session token of temporary credentials.
+    type: str
+  profile:
+    description: A profile of the AWS configuration files on the host that runs the module.
+    type: str
+  addressing_style:
+    description:
+      - Whether the bucket stands in the path or in the host name of a URL.
+      - Most S3-compatible servers want V(path), which V(auto) chooses for IP addresses.
+    type: str
+    choices: [auto, path, virtual]
+    default: auto
+  checksum_mode:
+    description:
+      - With V(when_supported), each part is sent with its SHA-256, and the server refuses what differs from it.
+      - V(when_required) is for servers that do not know that checksum. They get an MD5 instead.
+    type: str
+    choices: [when_supported, when_required]
+    default: when_supported
+  validate_certs:
+    description: Whether to check the server's TLS certificate.
+    type: bool
+    default: true
+  ca_path:
+    description: A file with the certificate authorities to trust, in PEM format.
+    type: path
+  encryption:
+    description:
+      - The server-side encryption that is asked for with each object, and read back from it.
+      - With V(none), nothing is asked for; the bucket may still encrypt by its own default.
+    type: str
+    choices: [AES256, 'aws:kms', none]
+    default: AES256
+  kms_key_id:
+    description:
+      - The key for O(%(option)s.encryption=aws:kms), as id, ARN or alias.
+      - Without it, the store uses its default key.
+    type: str
+  connect_timeout:
+    description: Seconds to wait for a connection.
+    type: float
+    default: 10.0
+  read_timeout:
+    description: Seconds to wait for each answer.
+    type: float
+    default: 60.0
+"""
+
+
+def _option(name: str, description: str, path: str | None = None) -> str:
+    """One required option; ``path`` is how its suboptions are referred to."""
+    text = f"{name}:\n  description:\n{description}\n  required: true"
+    return textwrap.indent(text + textwrap.indent(_REPOSITORY % {"option": path or name}, "  "), "  ")
+
+
+def _list_option(name: str, description: str) -> str:
+    return _option(name, description, path=f"{name}[]").replace(
+        "    type: dict\n", "    type: list\n    elements: dict\n", 1
+    )
+
+
+_REQUIREMENTS = """
+requirements:
+  - boto3 >= 1.36
+"""
+
+
+class ModuleDocFragment:
+    """Fragments: DOCUMENTATION (option O(repository)), SOURCES (an ordered list) and COPY (source and destinations)."""
+
+
+# Set from outside, because ansible-test takes every assignment inside of that class for literal YAML.
+ModuleDocFragment.DOCUMENTATION = (
+    "options:\n" + _option("repository", "    - Where the backups are, and how to get there.") + _REQUIREMENTS
+)
+ModuleDocFragment.SOURCES = (
+    "options:\n"
+    + _list_option(
+        "sources",
+        "    - Repositories that hold the backup, in the order of preference.\n"
+        "    - Each part is taken from the first one whose bytes match the manifest.",
+    )
+    + _REQUIREMENTS
+)
+ModuleDocFragment.COPY = (
+    "options:\n"
+    + _option("source", "    - The repository to copy from.")
+    + _list_option("destinations", "    - The repositories to copy to, each with credentials of its own.")
+    + _REQUIREMENTS
+)

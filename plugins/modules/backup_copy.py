@@ -1,0 +1,290 @@
+#!/usr/bin/python
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_copy
+short_description: Copy backups to other buckets, regions or stores, and prove them there
+version_added: 0.1.0
+author:
+  - VectorOps contributors (@vectorops)
+description:
+  - Copies committed backups from one repository to any number of others, each with its own endpoint and credentials.
+  - Where source and destination share an endpoint, the store copies by itself. Otherwise, or if it cannot, the bytes
+    pass through the host that runs the module, part by part and in constant memory. Each part is checked against the
+    manifest before it is sent.
+  - Every object is then read back from the destination and compared with the manifest, and its encryption is looked
+    at. The manifest follows last. Until then the copy does not count as a backup.
+  - A copy that was interrupted goes on at the first object that is missing or wrong at the destination.
+extends_documentation_fragment:
+  - vectorops.qdrant_dr.attributes
+  - vectorops.qdrant_dr.repository.copy
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  collections:
+    description:
+      - Names of the collections whose backups to copy.
+      - Without it, those of all collections in O(source) are copied.
+    type: list
+    elements: str
+    aliases: [collection]
+  backup_id:
+    description: Copy this backup. O(collections) must then name its collection.
+    type: str
+  newest:
+    description:
+      - Copy this many of the newest backups of each collection.
+      - V(1), if neither this nor O(backup_id) nor O(all) is given.
+    type: int
+  all:
+    description: Copy all backups.
+    type: bool
+    default: false
+seealso:
+  - module: vectorops.qdrant_dr.backup
+  - module: vectorops.qdrant_dr.backup_info
+  - module: vectorops.qdrant_dr.restore
+"""
+
+EXAMPLES = r"""
+- name: Have the newest backup of every collection in a second region
+  vectorops.qdrant_dr.backup_copy:
+    source:
+      bucket: qdrant-backups-eu
+      cluster: production
+      region: eu-central-1
+    destinations:
+      - bucket: qdrant-backups-us
+        cluster: production
+        region: us-east-1
+        encryption: aws:kms
+        kms_key_id: alias/qdrant-backups
+
+- name: Copy one backup to a store of another provider
+  vectorops.qdrant_dr.backup_copy:
+    collections: [products]
+    backup_id: 20261122T020000Z-a1b2c3
+    source:
+      bucket: qdrant-backups-eu
+      cluster: production
+      region: eu-central-1
+    destinations:
+      - bucket: qdrant
+        cluster: production
+        endpoint_url: https://s3.example.com:9000
+        access_key: "{{ example_access_key }}"
+        secret_key: "{{ example_secret_key }}"
+"""
+
+RETURN = r"""
+copied:
+  description: What was copied, or would be in check mode.
+  returned: always, once the options were accepted
+  type: list
+  elements: dict
+  contains:
+    collection:
+      description: The collection's name.
+      type: str
+      returned: always
+    backup_id:
+      description: The backup's id.
+      type: str
+      returned: always
+    destination:
+      description: Name of the destination.
+      type: str
+      returned: always
+    bytes:
+      description: Bytes that were copied.
+      type: int
+      returned: always
+    objects:
+      description: Number of shard archives that were copied.
+      type: int
+      returned: always
+    objects_kept:
+      description: Number of shard archives that an earlier, interrupted copy had brought, and that were right.
+      type: int
+      returned: always
+    methods:
+      description: How they were copied - V(server) by the store itself, V(stream) through this host.
+      type: list
+      elements: str
+      returned: always
+    leftovers_removed:
+      description: What an earlier, interrupted copy had left at the destination and was removed.
+      type: list
+      elements: str
+      returned: not in check mode
+    seconds:
+      description: How long this took.
+      type: float
+      returned: always
+  sample:
+    - collection: products
+      backup_id: 20261122T020000Z-a1b2c3
+      destination: qdrant-backups-us
+      bytes: 171234567
+      objects: 4
+      objects_kept: 0
+      methods: [server]
+      leftovers_removed: []
+      seconds: 3.1
+unchanged:
+  description: Copies that were there already.
+  returned: always, once the options were accepted
+  type: list
+  elements: dict
+  contains:
+    collection:
+      description: The collection's name.
+      type: str
+      returned: always
+    backup_id:
+      description: The backup's id.
+      type: str
+      returned: always
+    destination:
+      description: Name of the destination.
+      type: str
+      returned: always
+  sample: []
+failures:
+  description: Copies that failed. The others are complete.
+  returned: failure, once the options were accepted
+  type: list
+  elements: dict
+  contains:
+    collection:
+      description: The collection's name.
+      type: str
+      returned: always
+    backup_id:
+      description: The backup's id; missing if O(source) has none.
+      type: str
+      returned: sometimes
+    destination:
+      description: Name of the destination; missing if the backup could not be found or read in O(source).
+      type: str
+      returned: sometimes
+    failure:
+      description: The C(code), C(detail) and C(hint) of this one.
+      type: dict
+      returned: always
+  sample: []
+bytes:
+  description: Sum of all bytes that were copied, or would be in check mode.
+  returned: always, once the options were accepted
+  type: int
+  sample: 171234567
+seconds:
+  description: How long all of it took.
+  returned: always, once the options were accepted
+  type: float
+  sample: 3.4
+failure:
+  description: What went wrong, for a playbook to branch on.
+  returned: failure
+  type: dict
+  sample:
+    code: damaged_backup
+    detail: "No source has a good copy of part 3 of 11 of products/backups/20261122T020000Z-a1b2c3/shards/0.snapshot."
+    hint: Add a further source that holds this backup, or use another backup.
+  contains:
+    code:
+      description: Stable name of the kind of failure; V(partly_failed) if several copies failed.
+      type: str
+      returned: always
+    detail:
+      description: What is wrong.
+      type: str
+      returned: always
+    hint:
+      description: What to do next; may be empty.
+      type: str
+      returned: always
+"""
+
+from contextlib import ExitStack
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
+    collection_names,
+    repositories_option,
+    repository_option,
+    store_location,
+    store_locations,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.layout import backup_time
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+
+
+def choice_of(params: dict[str, Any]) -> Choice:
+    """Which backups the options choose. Raises InvalidInput."""
+    if params["backup_id"] is not None:
+        if len(params["collections"] or []) != 1:
+            raise InvalidInput("A backup id belongs to one collection.", "Name it, and no other, in collections.")
+        backup_time(params["backup_id"])
+        return Choice(backup_ids=[params["backup_id"]])
+    if params["all"]:
+        return Choice(newest=None)
+    newest = 1 if params["newest"] is None else params["newest"]
+    if newest < 1:
+        raise InvalidInput(f"newest is {newest}.", "Give 1 or more.")
+    return Choice(newest=newest)
+
+
+def copy(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Copy as the options say."""
+    choice = choice_of(params)
+    names = None if params["collections"] is None else collection_names(params["collections"])
+    if not params["destinations"]:
+        raise InvalidInput("destinations is empty.", "Name at least one repository.")
+    locations = store_locations(params["destinations"])
+    with ExitStack() as stack:
+        source = stack.enter_context(Repository(store_location(params["source"])))
+        destinations = [stack.enter_context(Repository(location)) for location in locations]
+        report = copy_backups(source, destinations, names, choice, check=check_mode)
+    return {"changed": bool(report.copied), **report.as_result()}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "source": repository_option(required=True),
+            "destinations": repositories_option(required=True),
+            "collections": {"type": "list", "elements": "str", "aliases": ["collection"]},
+            "backup_id": {"type": "str"},
+            "newest": {"type": "int"},
+            "all": {"type": "bool", "default": False},
+        },
+        mutually_exclusive=[("backup_id", "newest")],
+        supports_check_mode=True,
+    )
+    try:
+        if module.params["all"] and (module.params["backup_id"] or module.params["newest"]):
+            raise InvalidInput("all does not go with backup_id or newest.", "Give one of them.")
+        result = copy(module.params, module.check_mode)
+    except DrError as error:
+        changed = bool(error.result.get("copied")) and not module.check_mode
+        result = {"changed": changed, **error.result}
+        module.fail_json(msg=f"{error.detail} {error.hint}".strip(), failure=error.failure(), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

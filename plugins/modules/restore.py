@@ -1,0 +1,367 @@
+#!/usr/bin/python
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore
+short_description: Restore a Qdrant collection from verified backups, and prove what came back
+version_added: 0.1.0
+author:
+  - VectorOps contributors (@vectorops)
+description:
+  - Chooses a backup, looks at the target and says all that speaks against it at once, creates the collection from its
+    recorded configuration, and streams one shard archive after another to it. Each part is compared with the manifest
+    before its bytes are sent. One that is damaged or missing is read once more, then taken from the next source.
+  - Then it waits until all replicas are Active and the status is green, compares counts, recall, payload indexes and,
+    if given, the digest, and only then sets the aliases, in one atomic change.
+  - The data passes through the host that runs the module in constant memory and never touches its disk.
+  - A restore that fails removes the collection that it had created. One that was killed is removed by the next run.
+extends_documentation_fragment:
+  - vectorops.qdrant_dr.attributes
+  - vectorops.qdrant_dr.qdrant
+  - vectorops.qdrant_dr.repository.sources
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    details:
+      - A target that exists is an error, unless O(overwrite) is set.
+options:
+  collection:
+    description: Name of the collection in the repository.
+    type: str
+    required: true
+  target:
+    description:
+      - Name of the collection to create.
+      - By default the name that the collection had.
+    type: str
+  backup_id:
+    description: Restore this backup. By default the newest one.
+    type: str
+  before:
+    description: Restore the newest backup that was finished at or before this time (ISO 8601 with UTC offset or C(Z)).
+    type: str
+  aliases:
+    description:
+      - V(recorded) sets the aliases that the collection had, V(none) sets none; otherwise a list of names.
+      - An alias that exists is switched to the restored collection.
+    type: list
+    elements: str
+    default: [recorded]
+  overwrite:
+    description:
+      - Replace the collection that exists under the target's name.
+      - It is deleted after its safety backup, and after every part of the backup was read and found right.
+    type: bool
+    default: false
+  safety_backup:
+    description: With O(overwrite), first back up what is replaced to the first of O(sources).
+    type: bool
+    default: true
+  node_urls:
+    description: Addresses of the other nodes of the target's cluster, where shards may be placed.
+    type: list
+    elements: str
+    default: []
+  replication_factor:
+    description: Replication factor of the restored collection. By default the recorded one.
+    type: int
+  storage_path:
+    description: Qdrant's storage directory on this host, to check that there is room. It is only read.
+    type: path
+  digest:
+    description: Whether to read all points back and compute their digest.
+    type: bool
+    default: true
+  expect_digest:
+    description: The digest that the restored points must have, as M(vectorops.qdrant_dr.collection_check) returned it.
+    type: str
+  min_recall:
+    description: The lowest recall of exact searches for the recorded probes that passes.
+    type: float
+    default: 0.99
+  ready_timeout:
+    description: Seconds to wait for all replicas to be Active and the status to be green.
+    type: float
+    default: 3600.0
+seealso:
+  - module: vectorops.qdrant_dr.backup
+  - module: vectorops.qdrant_dr.backup_info
+  - module: vectorops.qdrant_dr.collection_check
+"""
+
+EXAMPLES = r"""
+- name: Bring a lost collection back
+  vectorops.qdrant_dr.restore:
+    collection: products
+    sources: &sources
+      - bucket: qdrant-backups-eu
+        cluster: production
+        region: eu-central-1
+      - bucket: qdrant-backups-us
+        cluster: production
+        region: us-east-1
+
+- name: Restore yesterday's state beside the live collection, and do not touch its aliases
+  vectorops.qdrant_dr.restore:
+    collection: products
+    target: products-yesterday
+    before: "2026-11-21T23:59:59Z"
+    aliases: [none]
+    sources: *sources
+"""
+
+RETURN = r"""
+collection:
+  description: Name of the collection in the repository.
+  returned: success
+  type: str
+  sample: products
+target:
+  description: Name of the restored collection.
+  returned: success
+  type: str
+  sample: products
+backup_id:
+  description: The backup that was restored, or would be in check mode.
+  returned: success
+  type: str
+  sample: 20261122T020000Z-a1b2c3
+aliases:
+  description: The aliases that were set, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [products-live]
+size:
+  description: Bytes of the backup's shard archives.
+  returned: success
+  type: int
+  sample: 171234567
+shards:
+  description: Number of shards.
+  returned: success
+  type: int
+  sample: 4
+replaces_existing:
+  description: Whether an existing collection was replaced.
+  returned: success
+  type: bool
+  sample: false
+leftovers_removed:
+  description: What an interrupted restore had left, and was removed.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+safety_backup:
+  description: Id of the backup that was made of the replaced collection.
+  returned: success, not in check mode
+  type: str
+  sample: null
+restored_from:
+  description: Names of the sources that parts came from.
+  returned: success, not in check mode
+  type: list
+  elements: str
+  sample: [qdrant-backups-eu]
+served:
+  description: Number of C(parts) and C(bytes) that came from each source.
+  returned: success, not in check mode
+  type: dict
+  sample:
+    qdrant-backups-eu:
+      parts: 11
+      bytes: 171234567
+damaged:
+  description: Each damaged or missing part, with the source that had it right.
+  returned: success, not in check mode, or failure for lack of a good copy
+  type: list
+  elements: dict
+  contains:
+    object:
+      description: Key of the object below the repository's root.
+      type: str
+      returned: always
+    part:
+      description: Number of the part, from 1 on.
+      type: int
+      returned: always
+    source:
+      description: Name of the source with the bad copy.
+      type: str
+      returned: always
+    reason:
+      description: What was wrong with it.
+      type: str
+      returned: always
+    served_by:
+      description: Name of the source that the part was taken from.
+      type: str
+      returned: always
+  sample: []
+notes:
+  description: Sources and manifests that could not be used, with the reason.
+  returned: success, not in check mode
+  type: list
+  elements: dict
+  sample: []
+check:
+  description:
+    - What M(vectorops.qdrant_dr.collection_check) returns of the restored collection, and its C(payload_indexes).
+  returned: success, not in check mode, or failure of the check
+  type: dict
+  sample:
+    points: 20000
+    digest: qdr1-c4fe35b444669f519133f260586aa8e62634444151f6463893c9926b7f09c869
+    recall_at_10: 1.0
+    findings: []
+stages:
+  description: Seconds of the C(upload) and of the wait until the collection was C(ready).
+  returned: success, not in check mode
+  type: dict
+  sample:
+    upload: 12.1
+    ready: 0.4
+seconds:
+  description: How long all of it took.
+  returned: success, not in check mode
+  type: float
+  sample: 13.9
+mib_per_second:
+  description: MiB uploaded per second.
+  returned: success, not in check mode
+  type: float
+  sample: 61.2
+failure:
+  description: What went wrong, for a playbook to branch on.
+  returned: failure
+  type: dict
+  sample:
+    code: target_exists
+    detail: "The collection products exists on http://127.0.0.1:6333."
+    hint: Restore to another name, such as products-20261122T020000Z-a1b2c3, or set overwrite to replace it.
+  contains:
+    code:
+      description: Stable name of the kind of failure.
+      type: str
+      returned: always
+    detail:
+      description: What is wrong.
+      type: str
+      returned: always
+    hint:
+      description: What to do next; may be empty.
+      type: str
+      returned: always
+"""
+
+from contextlib import ExitStack
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec import (
+    QDRANT_REQUIRED_BY,
+    QDRANT_SPEC,
+    qdrant_connection,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
+    repositories_option,
+    store_locations,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.layout import backup_time
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_moment
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import (
+    RestoreRequest,
+    plan_restore,
+    restore,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+
+
+def aliases_of(names: list[str]) -> list[str] | None:
+    """The aliases to set, None for the recorded ones. Raises InvalidInput for a mixture."""
+    if names == ["recorded"]:
+        return None
+    if names == ["none"]:
+        return []
+    if "recorded" in names or "none" in names:
+        raise InvalidInput("aliases mixes names with recorded or none.", "Give recorded or none alone, or names.")
+    return names
+
+
+def request_of(params: dict[str, Any]) -> RestoreRequest:
+    """What the options ask for. Raises InvalidInput."""
+    if params["backup_id"] is not None:
+        backup_time(params["backup_id"])
+    if not 0 <= params["min_recall"] <= 1:
+        raise InvalidInput(f"min_recall is {params['min_recall']}.", "Give a number from 0 to 1.")
+    if params["replication_factor"] is not None and params["replication_factor"] < 1:
+        raise InvalidInput(f"replication_factor is {params['replication_factor']}.", "Give 1 or more.")
+    same = ("collection", "target", "backup_id", "overwrite", "safety_backup", "replication_factor", "storage_path")
+    same += ("digest", "expect_digest", "min_recall", "ready_timeout")
+    return RestoreRequest(
+        **{name: params[name] for name in same},
+        before=params["before"] and parse_moment(params["before"], "before"),
+        aliases=aliases_of(params["aliases"]),
+    )
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Restore as the options say."""
+    request = request_of(params)
+    if not params["sources"]:
+        raise InvalidInput("sources is empty.", "Name at least one repository.")
+    locations = store_locations(params["sources"])
+    connections = [qdrant_connection(params)] + [qdrant_connection(params, url=url) for url in params["node_urls"]]
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(Qdrant(connection)) for connection in connections]
+        sources = [stack.enter_context(Repository(location)) for location in locations]
+        if check_mode:
+            return {"changed": True, **plan_restore(nodes, sources, request).describe()}
+        return restore(nodes, sources, request)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **QDRANT_SPEC,
+            "sources": repositories_option(required=True),
+            "collection": {"type": "str", "required": True},
+            "target": {"type": "str"},
+            "backup_id": {"type": "str"},
+            "before": {"type": "str"},
+            "aliases": {"type": "list", "elements": "str", "default": ["recorded"]},
+            "overwrite": {"type": "bool", "default": False},
+            "safety_backup": {"type": "bool", "default": True},
+            "node_urls": {"type": "list", "elements": "str", "default": []},
+            "replication_factor": {"type": "int"},
+            "storage_path": {"type": "path"},
+            "digest": {"type": "bool", "default": True},
+            "expect_digest": {"type": "str"},
+            "min_recall": {"type": "float", "default": 0.99},
+            "ready_timeout": {"type": "float", "default": 3600.0},
+        },
+        required_by=QDRANT_REQUIRED_BY,
+        mutually_exclusive=[("backup_id", "before")],
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module.params, module.check_mode)
+    except DrError as error:
+        module.fail_json(msg=f"{error.detail} {error.hint}".strip(), failure=error.failure(), **error.result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
