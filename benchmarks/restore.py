@@ -1,0 +1,83 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore: ours (stored objects to checked shards) against ``s5cmd cp`` down and Qdrant's own upload of the same file.
+
+Ours downloads, verifies and uploads at once and never touches a disk; the peer needs the file on disk and verifies
+nothing. Both restore to the same Qdrant server, from the same JuiceFS gateway.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.collection_config import create_body
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from benchmarks.dataset import snapshot_of
+from benchmarks.full_backup import location, ours, s5cmd_environment
+from benchmarks.measure import Measured, alternate, compare, measure, write
+from tools.servers import JuiceFSGateway, QdrantServer
+
+RUNS = 5
+SIZES_MIB = (256, 1024)
+METHOD = (
+    "median of 5 alternating runs after one warm-up; each run is a process of its own, from its start to its end; "
+    "ours: benchmarks/job.py restore, with the wait for green and the check of counts; "
+    "peer: sh -c 's5cmd cp s3://... FILE && curl -F snapshot=@FILE .../snapshots/upload?priority=snapshot'; CPU is the client's"
+)
+_numbers = count()
+
+
+def run() -> None:
+    """Measure and write ``build/bench/restore.json``."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qdrant-dr" / "bench"
+    peaks = {}
+    with tempfile.TemporaryDirectory() as folder, QdrantServer(Path(folder) / "qdrant") as node:
+        for size in SIZES_MIB:
+            with JuiceFSGateway(Path(folder) / f"juicefs-{size}") as server:
+                server.create_bucket("backups")
+                snapshot = snapshot_of(size << 20, cache)
+                ours(server, "none", snapshot)
+                peaks[size] = round(_ours(node, server).peak_rss_mib, 1)
+                if size == SIZES_MIB[-1]:
+                    result = _side_by_side(node, server, snapshot, Path(folder))
+    write("restore", {**result, "server": "JuiceFS gateway", "peak_rss_mib": peaks, "method": METHOD})
+
+
+def _side_by_side(node: QdrantServer, server: JuiceFSGateway, snapshot: Any, folder: Path) -> dict[str, Any]:
+    path, _entry, config = snapshot
+    environment = s5cmd_environment(server)
+    measure(["s5cmd", "cp", str(path), "s3://backups/peer.snapshot"], environment)
+    contestants = {
+        "ours": lambda: _ours(node, server),
+        "peer": lambda: _peer(node, environment, config, folder / "peer.snapshot"),
+    }
+    return compare(alternate(contestants, RUNS, lambda: _empty(node)), path.stat().st_size)
+
+
+def _ours(node: QdrantServer, server: JuiceFSGateway) -> Measured:
+    job = {"location": location(server, "none"), "url": node.url, "target": f"ours-{next(_numbers)}"}
+    return measure([sys.executable, "-m", "benchmarks.job", "restore"], {"JOB": json.dumps(job)})
+
+
+def _peer(node: QdrantServer, environment: dict[str, str], config: dict[str, Any], file: Path) -> Measured:
+    target = f"peer-{next(_numbers)}"
+    Qdrant(QdrantConnection(node.url)).create_collection(target, create_body(config))
+    url = f"{node.url}/collections/{target}/snapshots/upload?priority=snapshot"
+    shell = f"s5cmd cp s3://backups/peer.snapshot '{file}' && curl -sSf -X POST '{url}' -F 'snapshot=@{file}'"
+    return measure(["sh", "-c", shell], environment)
+
+
+def _empty(node: QdrantServer) -> None:
+    """Remove the collections of the runs before, and the snapshot files that Qdrant's own upload leaves."""
+    qdrant = Qdrant(QdrantConnection(node.url))
+    for name in qdrant.collections():
+        for entry in qdrant.snapshots(name):
+            qdrant.delete_snapshot(name, entry["name"])
+        qdrant.delete_collection(name)
