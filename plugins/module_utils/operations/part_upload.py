@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 SMALLEST_PART = 16 * MIB
 # S3 takes 10,000 parts; the rest is left for what an archive adds to the bytes of the snapshot.
 _PARTS_AIMED_AT = 9_500
-_BUFFERS = 5
+_BUFFERS = 4
 
 
 def part_size_for(size: int) -> int:
