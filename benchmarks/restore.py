@@ -29,7 +29,8 @@ SIZES_MIB = (256, 1024)
 METHOD = (
     "median of 5 alternating runs after one warm-up; each run is a process of its own, from its start to its end; "
     "ours: benchmarks/job.py restore, with the wait for green and the check of counts; "
-    "peer: sh -c 's5cmd cp s3://... FILE && curl -F snapshot=@FILE .../snapshots/upload?priority=snapshot'; CPU is the client's"
+    "peer: sh -c 's5cmd cp s3://... FILE && curl -F snapshot=@FILE .../snapshots/upload?priority=snapshot'; "
+    "CPU is the client's"
 )
 _numbers = count()
 
