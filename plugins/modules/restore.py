@@ -208,8 +208,8 @@ damaged:
       returned: always
   sample: []
 notes:
-  description: Sources and manifests that could not be used, with the reason.
-  returned: success, not in check mode
+  description: Sources and manifests that could not be used, with the reason. Each is a warning, too.
+  returned: success
   type: list
   elements: dict
   sample: []
@@ -360,6 +360,8 @@ def main() -> None:
         result = run(module.params, module.check_mode)
     except DrError as error:
         module.fail_json(msg=f"{error.detail} {error.hint}".strip(), failure=error.failure(), **error.result)
+    for note in result["notes"]:
+        module.warn(f"{note['source']}, {note['object']}: {note['reason']}")
     module.exit_json(**result)
 
 

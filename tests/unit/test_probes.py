@@ -14,7 +14,6 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.probes
     check_probes,
     mean,
     recall,
-    vector_names,
 )
 
 
@@ -55,15 +54,6 @@ def test_fewer_points_than_k() -> None:
     assert recall(scored((1, 0.9)), scored((1, 0.9)), 10) == 1.0
     assert recall([], [], 10) == 1.0
     assert mean([]) is None
-
-
-def test_names_of_all_vectors() -> None:
-    assert vector_names({"params": {"vectors": {"size": 4, "distance": "Dot"}, "sparse_vectors": {"s": {}}}}) == [
-        "",
-        "s",
-    ]
-    assert vector_names({"params": {"vectors": {"size": {"size": 4, "distance": "Dot"}, "b": {}}}}) == ["size", "b"]
-    assert vector_names({"params": {"vectors": {}, "sparse_vectors": {"s": {}}}}) == ["s"]
 
 
 @pytest.mark.parametrize(

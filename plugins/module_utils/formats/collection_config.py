@@ -43,6 +43,23 @@ def is_custom_sharded(config: dict[str, Any]) -> bool:
     return config["params"].get("sharding_method") == "custom"
 
 
+def point_bytes(config: dict[str, Any]) -> int:
+    """About how many bytes a point takes: its dense vectors as float32, and something for id and payload."""
+    return 4 * sum(vector["size"] for vector in dense_vectors(config).values()) + 100
+
+
+def dense_vectors(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of each dense vector by its name, "" for the unnamed one."""
+    dense = config["params"].get("vectors") or {}
+    # A number: there may be a vector that is named "size".
+    return {"": dense} if isinstance(dense.get("size"), int) else dense
+
+
+def vector_names(config: dict[str, Any]) -> list[str]:
+    """The names of all vectors, dense ones first, "" for the unnamed one."""
+    return [*dense_vectors(config), *_sparse_vectors(config)]
+
+
 def payload_indexes(info: dict[str, Any]) -> dict[str, Any]:
     """Field -> schema of each payload index, without its count of points."""
     return {
@@ -70,14 +87,14 @@ def vector_differences(recorded: dict[str, Any], existing: dict[str, Any]) -> li
 
 
 def _vectors(config: dict[str, Any]) -> dict[str, str]:
-    params = config["params"]
-    dense = params.get("vectors") or {}
-    # A number: there may be a vector that is named "size".
-    named = {"": dense} if isinstance(dense.get("size"), int) else dense
     found = {
         name: f"{vector['size']} x {vector.get('datatype') or 'float32'}, {vector['distance']}"
         + (", multivector" if vector.get("multivector_config") else "")
-        for name, vector in named.items()
+        for name, vector in dense_vectors(config).items()
     }
-    found.update({name: f"sparse, {sparse or {}}" for name, sparse in (params.get("sparse_vectors") or {}).items()})
+    found.update({name: f"sparse, {sparse or {}}" for name, sparse in _sparse_vectors(config).items()})
     return found
+
+
+def _sparse_vectors(config: dict[str, Any]) -> dict[str, Any]:
+    return config["params"].get("sparse_vectors") or {}

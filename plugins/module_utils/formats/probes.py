@@ -25,14 +25,6 @@ Scored = dict[str, Any]
 SCORE_TOLERANCE = 1e-5
 
 
-def vector_names(config: dict[str, Any]) -> list[str]:
-    """Return the names of all vectors in the ``config`` of a collection, "" for the unnamed one."""
-    params = config["params"]
-    dense = params.get("vectors") or {}
-    names = [""] if "size" in dense and "distance" in dense else list(dense)
-    return names + list(params.get("sparse_vectors") or {})
-
-
 def recall(expected: list[Scored], found: list[Scored], k: int) -> float:
     """Return the share of the ``k`` best that ``found`` has, from 0 to 1.
 

@@ -132,10 +132,12 @@ def find_backup(
     Raises:
         BackupNotFound: nothing fits; names what is there.
         DamagedManifest: the backup asked for has no valid manifest in any source.
-        StoreUnreachable: no source could be asked.
+        StoreUnreachable: none of several sources could be asked; the error of a single one is raised itself.
     """
     notes: list[dict[str, str]] = []
-    holdings = _holdings(sources, collection, notes)
+    holdings, errors = _holdings(sources, collection, notes)
+    if len(errors) == len(sources) == 1:
+        raise errors[0]
     if not holdings:
         reasons = "; ".join(f"{note['source']}: {note['reason']}" for note in notes)
         raise StoreUnreachable(f"No source could be asked for backups of {collection!r}. {reasons}", _REACH_ONE)
@@ -154,8 +156,8 @@ _REACH_ONE = "Make at least one of the sources reachable, check its credentials,
 
 def _holdings(
     sources: Sequence[Repository], collection: str, notes: list[dict[str, str]]
-) -> dict[Repository, list[str]]:
-    """The backup ids of each source that answers, in the order of the sources."""
+) -> tuple[dict[Repository, list[str]], list[StoreError]]:
+    """The backup ids of each source that answers, in the order of the sources, and the errors of the others."""
 
     def ids_of(source: Repository) -> list[str] | StoreError:
         try:
@@ -163,16 +165,17 @@ def _holdings(
         except StoreError as error:
             return error
 
-    holdings = {}
+    holdings, errors = {}, []
     with ThreadPoolExecutor(READERS) as threads:
         for source, answer in zip(sources, threads.map(ids_of, sources), strict=True):
             if isinstance(answer, StoreError):
+                errors.append(answer)
                 notes.append(
                     {"source": source.name, "object": layout.backups_prefix(collection), "reason": answer.detail}
                 )
             else:
                 holdings[source] = answer
-    return holdings
+    return holdings, errors
 
 
 def _first_valid(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..formats.probes import check_probes, mean, recall, vector_names
+from ..formats.collection_config import vector_names
+from ..formats.probes import check_probes, mean, recall
 from ..stores.qdrant import Qdrant
 
 Json = dict[str, Any]

@@ -74,6 +74,7 @@ class RestorePlan:
             "shards": len(self.manifest.shards),
             "replaces_existing": self.replaces,
             "leftovers_removed": [f"half-restored collection {self.target}"] if self.leftover else [],
+            "notes": self.notes,
         }
 
 

@@ -134,3 +134,17 @@ def test_a_collection_of_sparse_vectors_only_is_understood() -> None:
     sparse = shape({}, {"words": {}})
     assert config.vector_differences(sparse, sparse) == []
     assert config.vector_differences(sparse, {"params": {"sparse_vectors": {"words": {}}}}) == []
+
+
+def test_names_of_all_vectors() -> None:
+    assert config.vector_names(
+        {"params": {"vectors": {"size": 4, "distance": "Dot"}, "sparse_vectors": {"s": {}}}}
+    ) == [
+        "",
+        "s",
+    ]
+    assert config.vector_names({"params": {"vectors": {"size": {"size": 4, "distance": "Dot"}, "b": {}}}}) == [
+        "size",
+        "b",
+    ]
+    assert config.vector_names({"params": {"vectors": {}, "sparse_vectors": {"s": {}}}}) == ["s"]

@@ -1,0 +1,147 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The log in a shard archive: what makes a backup exact that was taken while writes went on."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import wal
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.collection_config import (
+    create_body,
+    field_schema,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.snapshot_tar import (
+    END_OF_ARCHIVE,
+    padding,
+    regular_header,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import (
+    BackupRequest,
+    back_up,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import (
+    read_manifest,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import (
+    collection_digest,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.proofs import wait_for
+from tools.servers import QdrantServer
+
+pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
+
+
+@pytest.fixture
+def collection(qdrant: Qdrant) -> Iterator[str]:
+    """The name of a collection that does not exist yet; everything that has it in its name is deleted afterwards."""
+    name = f"r-{secrets.token_hex(6)}"
+    yield name
+    for existing in qdrant.collections():
+        if name in existing:
+            qdrant.delete_collection(existing)
+
+
+def test_qdrant_replays_the_log_of_an_archive(
+    qdrant: Qdrant,
+    qdrant_server: QdrantServer,
+    repository: Repository,
+    make_collection: Callable[..., str],
+    collection: str,
+) -> None:
+    name = make_collection(points=300, shard_number=1)
+    storage = str(qdrant_server.storage_path)
+    made = back_up(qdrant, repository, BackupRequest(name, storage_path=storage))
+    manifest = read_manifest(repository, name, made["backup_id"])[0]
+    shard = manifest.shards[0]
+    path = f"/collections/{name}/points"
+    changed = [
+        {"id": number, "vector": {"text": [1.0] * 16}, "payload": {"late": number}} for number in range(280, 400)
+    ]
+    qdrant.call("PUT", path, {"points": changed}, {"wait": True})
+    deleted = {"filter": {"must": [{"key": "number", "range": {"lt": 40}}]}}
+    qdrant.call("POST", f"{path}/delete", deleted, {"wait": True})
+
+    # The same archive with a longer log: all that was acknowledged since, from the node's own files.
+    first, offset = shard["wal"]["first"], shard["object"]["wal_offset"]
+    folder = qdrant_server.storage_path / "collections" / name / "0" / "wal"
+    files = {file: (folder / file).read_bytes() for file in wal.in_order(entry.name for entry in folder.iterdir())}
+    segments: list[wal.Segment] = []
+    for file, data in files.items():
+        segments.append(wal.scan(file, wal.first_index(file, segments[-1].stop if segments else 0), data))
+    needed = wal.cover(segments, first)
+    assert needed[-1].stop == shard["wal"]["last"] + 3
+    writer = wal.Writer(needed[0].seed)
+    pieces = [
+        piece for part in needed for piece in writer.reframe(files[part.name], part, max(first, part.first), part.stop)
+    ]
+    log = writer.header + b"".join(pieces)
+    head = repository.get(manifest.object_key(shard))[:offset] + regular_header(f"wal/closed-{first}", len(log), 0)
+    archive = head + log + padding(len(log)) + END_OF_ARCHIVE
+
+    qdrant.create_collection(collection, create_body(manifest.config))
+    for field in manifest.payload_indexes:
+        qdrant.create_payload_index(collection, field, field_schema(manifest.payload_indexes[field]))
+    qdrant.upload_shard_snapshot(collection, 0, [archive], len(archive), hashlib.sha256(archive).hexdigest())
+    assert collection_digest(qdrant, collection) == collection_digest(qdrant, name)
+    assert qdrant.count(collection, exact=True) > 350
+
+
+class Writer(threading.Thread):
+    """Writes points 1, 2, 3, ... one by one, and each time the same number to point 0. ``acknowledged`` is the last."""
+
+    def __init__(self, qdrant: Qdrant, name: str, size: int) -> None:
+        super().__init__(daemon=True)
+        self.qdrant, self.name, self.vector = qdrant, name, [9] * (size - 1)
+        self.acknowledged = 0
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        while not self.ending.is_set():
+            number = self.acknowledged + 1
+            vector = [number, *self.vector]
+            points = [{"id": place, "vector": vector, "payload": {"n": number}} for place in (number, 0)]
+            self.qdrant.call("PUT", f"/collections/{self.name}/points", {"points": points}, {"wait": False})
+            self.acknowledged = number
+
+
+@pytest.mark.parametrize("sees_storage", [True, False], ids=["storage seen", "storage not seen"])
+def test_a_backup_under_writes_is_a_prefix_without_gaps(
+    qdrant: Qdrant, qdrant_server: QdrantServer, repository: Repository, collection: str, sees_storage: bool
+) -> None:
+    # Several segments, which Qdrant copies one after another while writes go to all of them.
+    size, loaded = 64, 4000
+    optimizers = {"default_segment_number": 4, "indexing_threshold": 0, "flush_interval_sec": 1}
+    qdrant.create_collection(
+        collection, {"vectors": {"size": size, "distance": "Dot"}, "optimizers_config": optimizers}
+    )
+    for start in range(0, loaded, 500):
+        batch = [{"id": 10**9 + n, "vector": [1 + n % 8] * size} for n in range(start, start + 500)]
+        qdrant.call("PUT", f"/collections/{collection}/points", {"points": batch}, {"wait": True})
+    writer = Writer(qdrant, collection, size)
+    writer.start()
+    try:
+        wait_for(lambda: writer.acknowledged > 500, "some writes")
+        acknowledged_before = writer.acknowledged
+        paths = {"storage_path": str(qdrant_server.storage_path)} if sees_storage else {}
+        made = back_up(qdrant, repository, BackupRequest(collection, **paths))
+    finally:
+        writer.ending.set()
+        writer.join()
+    assert writer.acknowledged > acknowledged_before, "there were writes while the backup was made"
+    target = restore([qdrant], [repository], RestoreRequest(collection, target=f"{collection}-then"))["target"]
+    found = {point["id"]: point["payload"].get("n") for point in qdrant.scroll(target, vectors=False)}
+    newest = found.pop(0)
+    assert {number for number in found if number >= 10**9} == set(range(10**9, 10**9 + loaded))
+    assert {number: n for number, n in found.items() if number < 10**9} == {n: n for n in range(1, newest + 1)}
+    assert acknowledged_before <= newest <= writer.acknowledged
+    assert "no recall is recorded for the vector: writes changed the neighbours of every probe" in made["warnings"]
