@@ -25,9 +25,9 @@ def _repository(job: dict[str, Any]) -> Any:
 def store(job: dict[str, Any]) -> None:
     """From a snapshot file to a committed backup whose manifest was read back."""
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
-    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
-    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import store_snapshot
+    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.shares import assemble
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.commit import commit
+    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import store_snapshot
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_stream import read_file
 
     backup_id, entry = job["backup_id"], job["entry"]
@@ -41,36 +41,34 @@ def store(job: dict[str, Any]) -> None:
         list(range(job["shards"])),
         None,
     )
-    shards = [
-        {
-            "shard": archive.shard,
-            "wal": {"first": archive.wal.first, "last": archive.wal.last, "first_found_by": archive.wal.found_by},
-            "object": {
-                "key": layout.shard_key(backup_id, archive.shard),
-                "wal_offset": archive.wal_offset,
-                **objects[archive.shard],
-            },
-        }
-        for archive in archives
-    ]
-    fields = {
+    window = {"started": "2026-11-22T02:00:00Z", "finished": "2026-11-22T02:00:00Z"}
+    share = {
         "backup_id": backup_id,
-        "type": "full",
         "cluster": job["location"]["cluster"],
         "collection": "bench",
         "tool": {"name": "benchmark", "version": "0"},
         "qdrant_version": "1.16.3",
-        "window": {},
         "config": job["config"],
         "payload_indexes": {},
         "aliases": [],
-        "sharding": {"method": "auto", "shard_keys": {}},
-        "points": {"before": 0, "after": 1},
-        "snapshot": snapshot,
-        "shards": shards,
+        "snapshot": {**snapshot, **window},
+        "shards": [
+            {
+                "shard": archive.shard,
+                "shard_key": None,
+                "wal": {"first": archive.wal.first, "last": archive.wal.last, "first_found_by": archive.wal.found_by},
+                "object": {
+                    "key": layout.shard_key(backup_id, archive.shard),
+                    "wal_offset": archive.wal_offset,
+                    **objects[archive.shard],
+                },
+            }
+            for archive in archives
+        ],
         "probes": {"k": 10, "vectors": {}},
+        "points": {"before": 0, "after": 1},
     }
-    commit(repository, Manifest(fields))
+    commit(repository, assemble([share], range(job["shards"]), **window))
 
 
 def restore(job: dict[str, Any]) -> None:

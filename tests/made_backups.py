@@ -107,7 +107,7 @@ def manifest_of(
         "aliases": [],
         "sharding": {"method": "auto", "shard_keys": {}},
         "points": {"before": 7, "after": 7},
-        "snapshot": {"name": "s.snapshot", "size": 1, "sha256": "0" * 64, "read_from": "http"},
+        "snapshots": [{"name": "s.snapshot", "size": 1, "sha256": "0" * 64, "read_from": "http"}],
         "shards": [
             {
                 "shard": number,

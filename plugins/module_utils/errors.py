@@ -147,6 +147,12 @@ class WalGap(IntegrityError):
     code = "wal_gap"
 
 
+class IncompleteBackup(DrError):
+    """The shares that nodes have stored do not make one backup; ``result`` has the ``missing`` shards."""
+
+    code = "incomplete_backup"
+
+
 class BackupNotFound(DrError):
     """No committed backup fits the request."""
 

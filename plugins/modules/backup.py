@@ -141,9 +141,12 @@ backups:
       description: Exact number of points C(before) and C(after) the snapshot.
       type: dict
       returned: when it was made
-    snapshot:
-      description: Name, size and SHA-256 of Qdrant's snapshot, and whether it was C(read_from) C(file) or C(http).
-      type: dict
+    snapshots:
+      description:
+        - Name, size and SHA-256 of Qdrant's snapshot, when it was C(started) and C(finished), and whether it was
+          C(read_from) C(file) or C(http).
+      type: list
+      elements: dict
       returned: when it was made
     encryption:
       description: The encryption that the stored objects show.

@@ -86,7 +86,7 @@ def test_what_is_documented_is_returned(
     assert entry["size"] == sum(item.size for item in repository.list() if item.key.endswith(".snapshot"))
     assert entry["encryption"] == ["AES256"]
     assert entry["manifest_sha256"] == manifest.sha256
-    assert entry["snapshot"]["read_from"] == "file"
+    assert [snapshot["read_from"] for snapshot in entry["snapshots"]] == ["file"]
     assert (entry["warnings"], entry["leftovers_removed"]) == ([], [])
     assert entry["seconds"] > 0
     assert entry["mib_per_second"] > 0
@@ -122,7 +122,7 @@ def test_a_snapshot_is_kept_on_the_node_where_asked(
     run_module: Run, qdrant: Qdrant, repository: Repository, make_collection: Make
 ) -> None:
     name = make_collection()
-    kept = run_module("backup", options(qdrant, repository, name, keep_on_node=True))["backups"][0]["snapshot"]
+    kept = run_module("backup", options(qdrant, repository, name, keep_on_node=True))["backups"][0]["snapshots"][0]
     on_node = qdrant.snapshots(name)
     assert [(entry["name"], entry["checksum"]) for entry in on_node] == [(kept["name"], kept["sha256"])]
     again = run_module("backup", options(qdrant, repository, name))

@@ -22,7 +22,6 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.shard_
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import (
     BackupRequest,
     back_up,
-    store_snapshot,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import (
     newest_committed,
@@ -33,6 +32,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
     wait_until_ready,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import store_snapshot
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot import create_snapshot
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_stream import read_file, read_http
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.node_files import ack_indexes
@@ -153,7 +153,7 @@ def test_a_lost_collection_comes_back_exactly(
     paths = {"storage_path": str(qdrant_server.storage_path), "snapshots_path": str(qdrant_server.snapshots_path)}
     made = back_up(qdrant, repository, BackupRequest(collection, **paths))
     assert made["warnings"] == []
-    assert made["snapshot"]["read_from"] == "file"
+    assert made["snapshots"][0]["read_from"] == "file"
     assert made["shards"] == body.get("shard_number", 1)
     assert qdrant.snapshots(collection) == [], "the node's snapshot is gone after the commit"
     assert verify_all(repository) == [made["backup_id"]]
@@ -236,7 +236,7 @@ def test_without_the_nodes_directories_the_manifest_says_how_the_log_was_bounded
     made = back_up(qdrant, repository, BackupRequest(name))
     manifest = read_manifest(repository, name, made["backup_id"])[0]
     assert manifest.shards[0]["wal"]["first_found_by"] == "segments"
-    assert manifest.fields["snapshot"]["read_from"] == "http"
+    assert manifest.fields["snapshots"][0]["read_from"] == "http"
 
 
 def test_a_restored_collection_is_backed_up_and_restored_again(

@@ -41,7 +41,7 @@ MODULES = {"backup", "backup_copy", "backup_info", "collection_check", "restore"
 def galaxy(*arguments: str, home: Path) -> None:
     """Run ansible-galaxy with a home of its own."""
     program = str(Path(sys.executable).with_name("ansible-galaxy"))
-    environment = {**os.environ, "HOME": str(home), "ANSIBLE_HOME": str(home), "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8"}
     command = [program, "collection", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

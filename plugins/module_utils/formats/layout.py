@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from urllib.parse import quote
 
 from ..errors import InvalidInput
 
@@ -79,9 +80,39 @@ def started_key(collection: str, backup_id: str) -> str:
     return f"{started_prefix(collection)}{backup_id}.json"
 
 
-def shard_key(backup_id: str, shard: int) -> str:
-    """A shard archive, relative to the collection's folder (as manifests name it)."""
-    return f"backups/{backup_id}/shards/{shard}.snapshot"
+def share_key(collection: str, backup_id: str, node: str, attempt: int = 0) -> str:
+    """A node's share of a backup: what it has stored, before the commit."""
+    return f"{backup_prefix(collection, backup_id)}nodes/{_node_name(node, attempt)}.json"
+
+
+def share_markers_prefix(collection: str, backup_id: str) -> str:
+    """The folder of the markers of the nodes that take part in a backup."""
+    return f"{started_prefix(collection)}{backup_id}/"
+
+
+def share_marker_key(collection: str, backup_id: str, node: str, attempt: int = 0) -> str:
+    """The marker of one node that takes part in a backup."""
+    return f"{share_markers_prefix(collection, backup_id)}{_node_name(node, attempt)}.json"
+
+
+def marked_backup(key: str) -> str | None:
+    """The backup that a marker with this key belongs to, None if it is none."""
+    found = re.search(r"/started/([0-9A-Za-z-]+)(/[^/]+)?\.json$", key)
+    return found.group(1) if found and is_backup_id(found.group(1)) else None
+
+
+def shard_key(backup_id: str, shard: int, attempt: int = 0) -> str:
+    """A shard archive, relative to the collection's folder (as manifests name it).
+
+    ``attempt``: how often the shard was given to another node: one that was thought dead never writes over it.
+    """
+    return f"backups/{backup_id}/shards/{shard}{f'-{attempt}' if attempt else ''}.snapshot"
+
+
+def is_shard_key(key: str, backup_id: str, shard: int) -> bool:
+    """Whether ``key`` is a place where this backup keeps this shard."""
+    pattern = rf"backups/{re.escape(backup_id)}/shards/{shard}(-[1-9][0-9]{{0,3}})?\.snapshot"
+    return re.fullmatch(pattern, key, re.ASCII) is not None
 
 
 def sidecar_key(object_key: str) -> str:
@@ -92,3 +123,7 @@ def sidecar_key(object_key: str) -> str:
 def sidecar(object_key: str, sha256: str) -> bytes:
     """The sidecar's content in the format of sha256sum, binary mode."""
     return f"{sha256} *{object_key.rsplit('/', 1)[-1]}\n".encode("ascii")
+
+
+def _node_name(node: str, attempt: int) -> str:
+    return quote(node, safe="") + (f"-{attempt}" if attempt else "")

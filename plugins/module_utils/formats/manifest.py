@@ -15,7 +15,7 @@ import re
 from typing import Any
 
 from ..errors import DamagedManifest
-from .layout import is_backup_id, shard_key
+from .layout import is_backup_id, is_shard_key
 
 SCHEMA_VERSION = 1
 KIND = "vectorops.qdrant_dr/backup"
@@ -34,7 +34,7 @@ REQUIRED: dict[str, type | tuple[type, ...]] = {
     "aliases": list,
     "sharding": dict,
     "points": dict,
-    "snapshot": dict,
+    "snapshots": list,
     "shards": list,
     "probes": dict,
 }
@@ -162,7 +162,7 @@ def _check(fields: dict[str, Any]) -> None:
 
 def _check_object(backup_id: str, shard: int, stored: dict[str, Any]) -> None:
     _fields(f"the object of shard {shard}", stored, _OBJECT)
-    if stored["key"] != shard_key(backup_id, shard):
+    if not is_shard_key(stored["key"], backup_id, shard):
         raise DamagedManifest(f"The manifest places shard {shard} at {stored['key']!r}, outside of its backup.", _HINT)
     size, part_size, parts = stored["size"], stored["part_size"], stored["parts"]
     if size <= 0 or part_size <= 0 or len(parts) != -(-size // part_size):

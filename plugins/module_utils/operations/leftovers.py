@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -25,9 +25,9 @@ _NAME_STAMP = "%Y-%m-%d-%H-%M-%S"
 class StartMarker:
     """The object that says who began a backup, and which snapshots of the node are its own."""
 
-    def __init__(self, repository: Repository, collection: str, backup_id: str, url: str) -> None:
+    def __init__(self, repository: Repository, key: str, url: str) -> None:
         self._repository = repository
-        self._key = layout.started_key(collection, backup_id)
+        self._key = key
         self._fields: dict[str, Any] = {"process": this_process(), "url": url, "snapshots": [], "asked": None}
 
     def write(self, **changes: Any) -> None:
@@ -35,57 +35,68 @@ class StartMarker:
         self._fields.update(changes)
         self._repository.put(self._key, json.dumps(self._fields).encode("ascii"))
 
+    def hand_over(self) -> None:
+        """What this process had to do is done; its objects now wait for a commit by another one."""
+        self.write(process={})
+
     def remove(self) -> None:
         """The backup has committed, or nothing of it is left."""
         self._repository.delete([self._key])
 
 
 def find_leftovers(repository: Repository, collection: str, now: datetime) -> list[dict[str, Any]]:
-    """Runs that began and are over without their end: ``{backup_id, committed, reason, marker}`` for each.
+    """Runs that began and are over without their end, one entry a marker.
 
-    A run on another host that can't be seen from here counts as over after 24 h. Runs at work are left out.
+    Each is ``{backup_id, committed, whole, reason, marker, key}``; ``whole``: no node is at work on that backup any
+    more. A run on another host that can't be seen from here counts as over after 24 h. Runs at work are left out.
     """
-    found = []
+    found: list[dict[str, Any]] = []
+    at_work = set()
     for item in list(repository.list(layout.started_prefix(collection))):
-        backup_id = item.key.rsplit("/", 1)[-1].removesuffix(".json")
-        if not layout.is_backup_id(backup_id):
+        backup_id = layout.marked_backup(item.key)
+        if backup_id is None:
             continue
         marker = _marker(repository, item.key)
         ended = has_ended(marker["process"]) if marker else None
         if ended or (ended is None and now - layout.backup_time(backup_id) > GRACE):
             reason = "its run was interrupted" if ended else "its run did not end within 24 h"
-            committed = exists(repository, layout.manifest_key(collection, backup_id))
-            found.append({"backup_id": backup_id, "committed": committed, "reason": reason, "marker": marker})
+            found.append({"backup_id": backup_id, "reason": reason, "marker": marker, "key": item.key})
+        else:
+            at_work.add(backup_id)
+    for entry in found:
+        entry["whole"] = entry["backup_id"] not in at_work
+        entry["committed"] = exists(repository, layout.manifest_key(collection, entry["backup_id"]))
     return found
 
 
 def sweep(repository: Repository, qdrant: Qdrant, collection: str, leftovers: Iterable[dict[str, Any]]) -> list[str]:
     """Remove leftovers: objects, open multipart uploads and snapshots on this node. Returns what was removed, named.
 
-    A store that does not let this writer delete is no error: the leftovers are then named as kept.
+    What one node of a run has left stays in the store as long as others are at work on that backup: their commit
+    removes it. A store that does not let this writer delete is no error: the leftovers are then named as kept.
     """
     named = []
     for leftover in leftovers:
-        backup_id = leftover["backup_id"]
         named += _remove_snapshots(qdrant, collection, leftover["marker"])
         try:
-            if not leftover["committed"]:
-                named += remove_objects(repository, collection, backup_id)
-            key = layout.started_key(collection, backup_id)
-            repository.delete([key])
-            named.append(f"object {key}")
+            if leftover["whole"] and not leftover["committed"]:
+                named += remove_objects(repository, collection, leftover["backup_id"])
+            repository.delete([leftover["key"]])
+            named.append(f"object {leftover['key']}")
         except StoreDenied as error:
-            named.append(f"kept, since the store refused to delete it: backup {backup_id} ({error.detail})")
+            named.append(f"kept, since the store refused to delete it: backup {leftover['backup_id']} ({error.detail})")
     return named
 
 
-def remove_objects(repository: Repository, collection: str, backup_id: str) -> list[str]:
-    """Remove everything below a backup's folder. The caller knows that it is not committed."""
+def remove_objects(
+    repository: Repository, collection: str, backup_id: str, keep: Collection[str] = frozenset()
+) -> list[str]:
+    """Remove what is below a backup's folder, but for the keys in ``keep``. The caller knows what may go."""
     prefix = layout.backup_prefix(collection, backup_id)
     uploads = list(repository.uploads(prefix))
     for key, upload_id, _initiated in uploads:
         repository.abort_upload(key, upload_id)
-    keys = [item.key for item in repository.list(prefix)]
+    keys = [item.key for item in repository.list(prefix) if item.key not in keep]
     repository.delete(keys)
     return [f"multipart upload of {key}" for key, _id, _initiated in uploads] + [f"object {key}" for key in keys]
 

@@ -1,0 +1,174 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Back up a collection of a cluster: one plan, a share by each node, one commit.
+
+The steps run on different hosts, one after another; what passes between them is JSON. Objects of a later attempt have
+names of their own, so a node that was given up and still works never writes over what another has stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..errors import DamagedBackup, DrError, IncompleteBackup, ObjectNotFound
+from ..formats import layout
+from ..formats.backup_plan import plan_shares, shards_of
+from ..formats.manifest import Manifest
+from ..formats.shares import assemble
+from ..stores.qdrant import Qdrant
+from ..stores.repository import Repository
+from .backup import need_of
+from .catalogue import newest_committed
+from .commit import commit
+from .leftovers import StartMarker, find_leftovers, remove_objects, sweep
+from .share import BackupRequest, ShareRun, ShareTask, iso, utc_now
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What to plan. ``only`` and ``backup_id``: these shards of a backup that has begun, as its ``attempt``-th try."""
+
+    collection: str
+    max_age: float | None = None
+    exclude: frozenset[str] = frozenset()
+    backup_id: str | None = None
+    only: list[int] | None = None
+    attempt: int = 0
+
+
+def plan_cluster(
+    repository: Repository, nodes: list[Json], request: PlanRequest, now: Callable[[], datetime] = utc_now
+) -> Json:
+    """Plan the backup of one collection by ``nodes`` (in the shape of ``node_facts``); nothing is changed.
+
+    Returns ``collection``, ``needed``, ``reason``, ``backup_id`` (that of the newest backup where none is needed),
+    ``attempt``, ``started``, ``shares`` (node -> shards), ``all_shards`` and ``warnings``.
+    """
+    layout.check_collection_name(request.collection)
+    started = now()
+    planned = plan_shares(nodes, request.collection, request.exclude, request.only)
+    shares, all_shards = planned.shares, shards_of(nodes, request.collection)
+    result: Json = {"collection": request.collection, "attempt": request.attempt, "started": iso(started)}
+    result |= {"all_shards": all_shards, "warnings": planned.warnings}
+    if request.only is not None:
+        return {
+            **result,
+            "needed": True,
+            "reason": "shares are missing",
+            "backup_id": request.backup_id,
+            "shares": shares,
+        }
+    newest = newest_committed(repository, request.collection)
+    needed, reason = need_of(newest, request.max_age, started)
+    if not needed and newest is not None:
+        return {**result, "needed": False, "reason": reason, "backup_id": newest.backup_id, "shares": {}}
+    backup_id = layout.new_backup_id(started, secrets.token_hex(3))
+    return {**result, "needed": True, "reason": reason, "backup_id": backup_id, "shares": shares}
+
+
+def store_share(
+    qdrant: Qdrant,
+    repository: Repository,
+    request: BackupRequest,
+    plan: Json,
+    node: str,
+    now: Callable[[], datetime] = utc_now,
+) -> Json:
+    """Store what ``plan`` gives to ``node``, and the document that says so. On an error it is removed again."""
+    collection, backup_id, attempt = request.collection, plan["backup_id"], plan["attempt"]
+    removed = sweep(repository, qdrant, collection, find_leftovers(repository, collection, now()))
+    key = layout.share_key(collection, backup_id, node, attempt)
+    marker = StartMarker(
+        repository, layout.share_marker_key(collection, backup_id, node, attempt), qdrant.connection.url
+    )
+    lead = attempt == 0 and node == min(plan["shares"])
+    task = ShareTask(backup_id, node, plan["shares"][node], attempt, lead)
+    run = ShareRun(qdrant, repository, request, task, marker, now)
+    marker.write()
+    try:
+        share = run.make()
+        repository.put(key, json.dumps(share).encode("ascii"), content_type="application/json")
+        marker.hand_over()
+    except BaseException:
+        with contextlib.suppress(DrError):
+            run.discard_snapshots()
+            repository.delete([key, *(run.object_key(shard) for shard in task.shards or [])])
+            marker.remove()
+        raise
+    run.remove_snapshots()
+    size = sum(entry["object"]["size"] for entry in share["shards"])
+    return {"collection": collection, "backup_id": backup_id, "shards": task.shards, "size": size} | {
+        "warnings": run.warnings,
+        "leftovers_removed": removed,
+    }
+
+
+def missing_shards(repository: Repository, plans: list[Json]) -> list[int]:
+    """The shards of the first plan that no node has stored yet under any of the ``plans``."""
+    stored = [entry["shard"] for share in _shares(repository, plans) for entry in share["shards"]]
+    return sorted(set(plans[0]["all_shards"]) - set(stored))
+
+
+def commit_shares(repository: Repository, plans: list[Json], now: Callable[[], datetime] = utc_now) -> Json:
+    """Check that the shares of all ``plans`` make one backup whose objects are there, and commit it.
+
+    Raises ``IncompleteBackup``, or ``DamagedBackup`` where an object is not what its share says; nothing is committed.
+    """
+    collection, backup_id = plans[0]["collection"], plans[0]["backup_id"]
+    manifest = assemble(_shares(repository, plans), plans[0]["all_shards"], plans[0]["started"], iso(now()))
+    for shard in manifest.shards:
+        _prove_stored(repository, manifest.object_key(shard), shard["object"])
+    commit(repository, manifest)
+    remove_objects(repository, collection, backup_id, keep=_belonging(manifest, plans))
+    _remove_markers(repository, collection, backup_id)
+    return manifest.summary()
+
+
+def abandon(repository: Repository, collection: str, backup_id: str) -> list[str]:
+    """Remove what the shares of a backup that will not be committed have stored; names it."""
+    removed = remove_objects(repository, collection, backup_id)
+    _remove_markers(repository, collection, backup_id)
+    return removed
+
+
+def _remove_markers(repository: Repository, collection: str, backup_id: str) -> None:
+    repository.delete([item.key for item in repository.list(layout.share_markers_prefix(collection, backup_id))])
+
+
+def _belonging(manifest: Manifest, plans: list[Json]) -> set[str]:
+    """The keys of a committed backup; whatever else stands in its folder is of nodes that were given up."""
+    objects = [manifest.object_key(shard) for shard in manifest.shards]
+    keys = {layout.manifest_key(manifest.collection, manifest.backup_id), *objects, *map(layout.sidecar_key, objects)}
+    for plan in plans:
+        keys |= {layout.share_key(plan["collection"], plan["backup_id"], n, plan["attempt"]) for n in plan["shares"]}
+    return keys
+
+
+def _shares(repository: Repository, plans: list[Json]) -> list[Json]:
+    """The shares that were stored, the leading one first."""
+    found = []
+    for plan in plans:
+        for node in sorted(plan["shares"]):
+            key = layout.share_key(plan["collection"], plan["backup_id"], node, plan["attempt"])
+            with contextlib.suppress(ObjectNotFound):
+                found.append(json.loads(repository.get(key)))
+    return found
+
+
+def _prove_stored(repository: Repository, key: str, expected: Json) -> None:
+    try:
+        stored = repository.head(key)
+    except ObjectNotFound as error:
+        raise IncompleteBackup(f"{key} is not in the store any more.", "Run the backup again.") from error
+    repository.verify_encryption(stored)
+    if stored.size != expected["size"]:
+        raise DamagedBackup(f"{key} has {stored.size} bytes, its node stored {expected['size']}.", "Run it again.")

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one node says of itself and of its collections: the input of ``formats.backup_plan``."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..formats.collection_config import point_bytes
+from ..formats.manifest import canonical
+from ..stores.qdrant import Qdrant
+
+Json = dict[str, Any]
+
+
+def read_node(
+    qdrant: Qdrant, name: str, collections: list[str] | None = None, clock: Callable[[], float] = time.time
+) -> Json:
+    """The facts of a node; JSON throughout, so that a playbook can pass them on.
+
+    ``name``: what to call the node, such as its inventory name. ``collections``: those to look at, None for all.
+    ``clock``: seconds since the epoch on this host. Names that the node does not know are left out.
+
+    Returns ``name``, ``url``, ``version``, ``peer_id``, ``peers`` (ids; empty on a standalone node), ``leader`` (None
+    while there is none), ``unreachable`` (ids of peers; a leader notices them, a follower need not), ``time``, and for
+    each of ``collections``: ``shards`` (number as text -> ``{state, points, bytes, shard_key}``), ``all_shards``,
+    ``remote_faults`` (``{shard, peer_id, state}`` of each replica elsewhere that is not Active as this node sees it),
+    ``transfers`` (their number) and ``config_sha256``.
+    """
+    cluster = qdrant.cluster()
+    known = qdrant.collections()
+    found = {each: _collection(qdrant, each) for each in known if collections is None or each in collections}
+    raft = cluster.get("raft_info") or {}
+    silent = cluster.get("message_send_failures") or {}
+    peers = cluster.get("peers") or {}
+    peer = cluster.get("peer_id") or next((each["peer_id"] for each in found.values()), None)
+    return {
+        "name": name,
+        "url": qdrant.connection.url,
+        "version": qdrant.version(),
+        "peer_id": str(peer if peer is not None else name),
+        "peers": sorted(peers),
+        # A candidate says 0.
+        "leader": raft.get("leader") or None,
+        "unreachable": sorted(each for each, known_as in peers.items() if known_as["uri"] in silent),
+        "time": clock(),
+        "collections": found,
+    }
+
+
+def _collection(qdrant: Qdrant, collection: str) -> Json:
+    config = qdrant.collection(collection)["config"]
+    placed = qdrant.collection_cluster(collection)
+    each_point = point_bytes(config)
+    shards = {
+        str(shard["shard_id"]): {
+            "state": shard["state"],
+            "points": shard["points_count"],
+            "bytes": shard["points_count"] * each_point,
+            "shard_key": shard.get("shard_key"),
+        }
+        for shard in placed["local_shards"]
+    }
+    return {
+        "peer_id": placed["peer_id"],
+        "shards": shards,
+        "all_shards": sorted({shard["shard_id"] for shard in placed["local_shards"] + placed["remote_shards"]}),
+        "remote_faults": [
+            {"shard": shard["shard_id"], "peer_id": str(shard["peer_id"]), "state": shard["state"]}
+            for shard in placed["remote_shards"]
+            if shard["state"] != "Active"
+        ],
+        "transfers": len(placed["shard_transfers"]),
+        "config_sha256": hashlib.sha256(canonical(config)).hexdigest(),
+    }

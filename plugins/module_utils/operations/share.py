@@ -1,0 +1,299 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One node's share of a backup: snapshot, split, upload, prove. The commit is somebody else's."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import IO, Any
+
+from ..errors import DrError, IntegrityError, InvalidInput, QdrantError, TargetUnfit, WalGap
+from ..formats import layout
+from ..formats.collection_config import payload_indexes
+from ..formats.shard_archive import ShardArchive, ShardSplitter
+from ..formats.shares import KIND, SCHEMA_VERSION
+from ..stores.node_files import ack_indexes, snapshot_file
+from ..stores.qdrant import Qdrant
+from ..stores.repository import Repository
+from ..version import TOOL
+from .leftovers import StartMarker
+from .part_upload import ObjectUpload, PartPipeline, part_size_for
+from .probe import record_probes, still_true
+from .snapshot import create_snapshot, delete_snapshots
+from .snapshot_stream import CheckedStream, read_file, read_http
+
+_SPOOL_IN_MEMORY = 4 * 1024 * 1024
+_SNAPSHOTS_TRIED = 3
+
+
+@dataclass(frozen=True)
+class BackupRequest:
+    """What to back up and how.
+
+    ``max_age``: seconds; a committed backup younger than that makes this one unnecessary. ``storage_path`` and
+    ``snapshots_path``: Qdrant's directories, if this process can read them. ``probes``: recall queries per vector.
+    """
+
+    collection: str
+    max_age: float | None = None
+    keep_on_node: bool = False
+    storage_path: str | None = None
+    snapshots_path: str | None = None
+    probes: int = 10
+
+
+def utc_now() -> datetime:
+    """The clock of this host."""
+    return datetime.now(timezone.utc)
+
+
+def iso(moment: datetime) -> str:
+    """A UTC time as manifests write it."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class ShareTask:
+    """What one node has to provide: ``shards`` (None: all that it holds), under ``node`` as its name.
+
+    ``attempt``: 0, or how often these shards were given to another node after theirs had failed. ``lead``: whether this
+    share also records the recall probes.
+    """
+
+    backup_id: str
+    node: str
+    shards: list[int] | None = None
+    attempt: int = 0
+    lead: bool = True
+
+
+class ShareRun:
+    """A share in the making: ``make`` it, then ``tidy``, or ``undo`` what it has stored."""
+
+    def __init__(
+        self,
+        qdrant: Qdrant,
+        repository: Repository,
+        request: BackupRequest,
+        task: ShareTask,
+        marker: StartMarker,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.qdrant, self.repository, self.request, self.task, self.now = qdrant, repository, request, task, now
+        self.collection = request.collection
+        self.marker = marker
+        self.snapshots: list[str] = []
+        self.warnings: list[str] = []
+
+    def make(self) -> dict[str, Any]:
+        """Store the shards and return the share, in the shape that ``formats.shares`` puts together."""
+        facts = read_collection(self.qdrant, self.collection, self.task.shards)
+        probes = self._record_probes() if self.task.lead else {"k": 10, "vectors": {}}
+        before = self.qdrant.count(self.collection)
+        archives, objects, snapshot = self._store_snapshot(list(facts["shards"]))
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": KIND,
+            "backup_id": self.task.backup_id,
+            "cluster": self.repository.location.cluster,
+            "collection": self.collection,
+            "node": self.task.node,
+            "tool": TOOL,
+            "qdrant_version": self.qdrant.version(),
+            "config": facts["config"],
+            "payload_indexes": facts["payload_indexes"],
+            "aliases": facts["aliases"],
+            "snapshot": {"node": self.task.node, **snapshot},
+            "shards": [self._entry(archive, objects[archive.shard], facts, snapshot) for archive in archives],
+            "probes": self._lasting(probes),
+            "points": {"before": before, "after": self.qdrant.count(self.collection)},
+        }
+
+    def tidy(self) -> None:
+        """After the share is safe: what fails here is left to the next run, and said."""
+        if self.remove_snapshots():
+            self._carefully(self.marker.remove)
+
+    def remove_snapshots(self) -> bool:
+        """Delete the snapshots that are not to be kept; whether that went well."""
+        kept = self.snapshots[-1:] if self.request.keep_on_node else []
+        names = [name for name in self.snapshots if name not in kept]
+        return self._carefully(lambda: delete_snapshots(self.qdrant, self.collection, names))
+
+    def _carefully(self, clean: Callable[[], object]) -> bool:
+        try:
+            clean()
+        except DrError as error:
+            self.warnings.append(f"cleaning up after the backup is left to the next run: {error.detail}")
+            return False
+        return True
+
+    def discard_snapshots(self) -> None:
+        """Delete the snapshots that this run has made on the node."""
+        delete_snapshots(self.qdrant, self.collection, self.snapshots)
+
+    def object_key(self, shard: int) -> str:
+        """The repository key of a shard's archive."""
+        return f"{self.collection}/{layout.shard_key(self.task.backup_id, shard, self.task.attempt)}"
+
+    def _record_probes(self) -> dict[str, Any]:
+        """Searches that a restore can repeat; a server that cannot answer them can still be backed up."""
+        try:
+            return record_probes(self.qdrant, self.collection, per_vector=self.request.probes)
+        except QdrantError as error:
+            self.warnings.append(f"no recall is recorded: {error.detail}")
+            return {"k": 10, "vectors": {}}
+
+    def _lasting(self, probes: dict[str, Any]) -> dict[str, Any]:
+        """The probes that were right before the snapshot and still are: what was written meanwhile is not in it."""
+        lasting = still_true(self.qdrant, self.collection, probes)
+        changed = sorted(set(probes["vectors"]) - set(lasting["vectors"]))
+        if changed:
+            names = ", ".join(f"vector {name!r}" if name else "the vector" for name in changed)
+            self.warnings.append(f"no recall is recorded for {names}: writes changed the neighbours of every probe")
+        return lasting
+
+    def _store_snapshot(
+        self, shards: list[int]
+    ) -> tuple[list[ShardArchive], dict[int, dict[str, Any]], dict[str, Any]]:
+        """Take a snapshot and store its shards; again, where Qdrant dropped log entries before it was taken."""
+        for attempt in range(1, _SNAPSHOTS_TRIED + 1):
+            acks = ack_indexes(self.request.storage_path, self.collection) if self.request.storage_path else None
+            started = iso(self.now())
+            snapshot = self._take_snapshot()
+            finished = iso(self.now())
+            try:
+                archives, objects, read_from = self._store(snapshot, acks, shards)
+            except WalGap:
+                if attempt == _SNAPSHOTS_TRIED:
+                    raise
+                continue
+            return archives, objects, {**snapshot, "read_from": read_from, "started": started, "finished": finished}
+        raise AssertionError("the last attempt returns or raises")
+
+    def _take_snapshot(self) -> dict[str, Any]:
+        entry, _times = create_snapshot(self.qdrant, self.collection, on_ask=self._note_asked)
+        self.snapshots.append(entry["name"])
+        self.marker.write(snapshots=self.snapshots, asked=None)
+        if not entry.get("checksum"):
+            raise InvalidInput(
+                f"Qdrant at {self.qdrant.connection.url} recorded no checksum for its snapshot {entry['name']}.",
+                "Let Qdrant store snapshots on its local disk (snapshots_config), so that every byte can be proved.",
+            )
+        return {"name": entry["name"], "size": entry["size"], "sha256": entry["checksum"]}
+
+    def _note_asked(self, at: datetime, names: list[str]) -> None:
+        self.marker.write(asked={"at": at.isoformat(), "before": names})
+
+    def _store(
+        self, snapshot: dict[str, Any], acks: dict[int, int | None] | None, shards: list[int]
+    ) -> tuple[list[ShardArchive], dict[int, dict[str, Any]], str]:
+        path = None
+        if self.request.snapshots_path:
+            path = snapshot_file(self.request.snapshots_path, self.collection, snapshot["name"])
+        pieces = read_file(path) if path else read_http(self.qdrant, self.collection, snapshot["name"])
+        archives, objects = store_snapshot(pieces, snapshot, self.repository, self.object_key, shards, acks)
+        return archives, objects, "file" if path else "http"
+
+    def _entry(
+        self, archive: ShardArchive, stored: dict[str, Any], facts: dict[str, Any], snapshot: dict[str, Any]
+    ) -> dict[str, Any]:
+        local = facts["shards"][archive.shard]
+        if stored["encryption"]["mode"] == "none":
+            self.warnings.append(f"shard {archive.shard} is stored without server-side encryption")
+        if archive.wal.found_by == "wal_start":
+            self.warnings.append(
+                f"shard {archive.shard}: where the log must begin could not be proved; writes made while the snapshot "
+                "was taken may be missing. Give storage_path, so that ack_index can be read."
+            )
+        return {
+            "shard": archive.shard,
+            "shard_key": local.get("shard_key"),
+            "node": self.task.node,
+            "peer_id": facts["peer_id"],
+            "points": local.get("points_count"),
+            "window": {"started": snapshot["started"], "finished": snapshot["finished"]},
+            "wal": {"first": archive.wal.first, "last": archive.wal.last, "first_found_by": archive.wal.found_by},
+            "object": {
+                "key": layout.shard_key(self.task.backup_id, archive.shard, self.task.attempt),
+                "wal_offset": archive.wal_offset,
+                **stored,
+            },
+        }
+
+
+def store_snapshot(
+    pieces: Iterator[memoryview],
+    snapshot: dict[str, Any],
+    repository: Repository,
+    object_key: Callable[[int], str],
+    shards: list[int],
+    acks: dict[int, int | None] | None,
+) -> tuple[list[ShardArchive], dict[int, dict[str, Any]]]:
+    """Stream a snapshot once: check it, split it, upload a shard archive for each of ``shards``.
+
+    ``snapshot``: ``{name, size, sha256}`` as Qdrant recorded it; ``acks``: see ``ShardSplitter``. An object is
+    completed only after the whole snapshot has matched. Returns the archives and each object's manifest entry.
+    """
+    with PartPipeline(repository, part_size_for(snapshot["size"])) as pipeline:
+        uploads: dict[int, ObjectUpload] = {}
+
+        def open_object(shard: int) -> ObjectUpload:
+            uploads[shard] = pipeline.open(object_key(shard))
+            return uploads[shard]
+
+        splitter = ShardSplitter(shards, open_object, _spool, acks)
+        stream = CheckedStream(pieces)
+        structure_fault: IntegrityError | None = None
+        for piece in stream:
+            if structure_fault is None:
+                try:
+                    splitter.feed(piece)
+                except IntegrityError as error:
+                    # Read on: whether the bytes differ from those that Qdrant wrote is the better answer.
+                    structure_fault = error
+        stream.verify(snapshot["name"], snapshot["size"], snapshot["sha256"])
+        if structure_fault is not None:
+            raise structure_fault
+        archives = splitter.finish()
+        return archives, {shard: upload.complete() for shard, upload in uploads.items()}
+
+
+def _spool() -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY)
+
+
+def read_collection(qdrant: Qdrant, collection: str, shards: list[int] | None) -> dict[str, Any]:
+    """What the manifest says of the collection.
+
+    ``shards``: those that this node must hold, None for all. Raises ``TargetUnfit`` where one is not Active here.
+    """
+    info = qdrant.collection(collection)
+    cluster = qdrant.collection_cluster(collection)
+    local = {shard["shard_id"]: shard for shard in cluster["local_shards"]}
+    remote = {shard["shard_id"] for shard in cluster["remote_shards"]}
+    wanted = sorted(remote | set(local)) if shards is None else shards
+    faults = [f"shard {number} is not on this node" for number in wanted if number not in local]
+    faults += [
+        f"shard {number} is {local[number]['state']} here"
+        for number in wanted
+        if number in local and local[number]["state"] != "Active"
+    ]
+    if cluster["shard_transfers"]:
+        faults.append("shards are being transferred")
+    if faults:
+        raise TargetUnfit(
+            f"{collection} cannot be backed up from {qdrant.connection.url}: {'; '.join(faults)}.",
+            "Name a node that has every shard Active, or wait until the cluster has settled.",
+        )
+    return {
+        "config": info["config"],
+        "payload_indexes": payload_indexes(info),
+        "aliases": sorted(alias for alias, target in qdrant.aliases().items() if target == collection),
+        "shards": {number: local[number] for number in wanted},
+        "peer_id": cluster["peer_id"],
+    }
