@@ -47,16 +47,16 @@ Json = dict[str, Any]
 
 
 def dense(size: int) -> Callable[[random.Random], Any]:
-    return lambda chance: [chance.gauss(0, 1) for _ in range(size)]
+    return lambda chance: [chance.gauss(0, 1) for number in range(size)]
 
 
 def sparse(chance: random.Random) -> Json:
     indices = chance.sample(range(1000), chance.randint(1, 8))
-    return {"words": {"indices": indices, "values": [chance.uniform(0.1, 2) for _ in indices]}}
+    return {"words": {"indices": indices, "values": [chance.uniform(0.1, 2) for number in indices]}}
 
 
 def several(chance: random.Random) -> Json:
-    return {"parts": [[chance.gauss(0, 1) for _ in range(8)] for _ in range(chance.randint(1, 4))]}
+    return {"parts": [[chance.gauss(0, 1) for number in range(8)] for number in range(chance.randint(1, 4))]}
 
 
 def named(chance: random.Random) -> Json:
