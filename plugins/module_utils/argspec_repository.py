@@ -33,6 +33,8 @@ REPOSITORY_SUBSPEC: dict[str, dict[str, Any]] = {
     "connect_timeout": {"type": "float", "default": 10.0},
     "read_timeout": {"type": "float", "default": 60.0},
 }
+# What an option that names collections says to mean every one.
+ALL = "all"
 _TOGETHER = [("access_key", "secret_key")]
 _EXCLUSIVE = [("access_key", "profile")]
 
@@ -89,3 +91,14 @@ def store_locations(params: list[dict[str, Any]]) -> list[StoreLocation]:
 def collection_names(names: list[str]) -> list[str]:
     """The names without repetitions, checked; InvalidInput for one that no collection can have."""
     return [check_collection_name(name) for name in dict.fromkeys(names)]
+
+
+def wanted_collections(names: list[str]) -> list[str] | None:
+    """The collections that an option names, None for ``[all]``. Raises InvalidInput for nothing, or all and others."""
+    if not names:
+        raise InvalidInput("collections is empty.", "Name at least one collection, or all.")
+    if ALL not in names:
+        return collection_names(names)
+    if len(names) > 1:
+        raise InvalidInput("collections names all and others.", "Give all alone, or names.")
+    return None

@@ -78,7 +78,9 @@ seealso:
   - module: vectorops.qdrant_dr.backup_copy
   - module: vectorops.qdrant_dr.restore
 notes:
-  - Nodes of a cluster that do not hold every shard of a collection are refused.
+  - Nodes of a cluster that do not hold every shard of a collection are refused. The role C(qdrant_backup) backs such a
+    cluster up with M(vectorops.qdrant_dr.backup_plan), M(vectorops.qdrant_dr.backup_share) and
+    M(vectorops.qdrant_dr.backup_commit).
 """
 
 EXAMPLES = r"""
@@ -230,9 +232,9 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec import
     qdrant_connection,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
-    collection_names,
     repository_option,
     store_location,
+    wanted_collections,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_duration
@@ -241,16 +243,10 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.bac
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 
-ALL = "all"
-
 
 def requests_of(params: dict[str, Any], existing: list[str]) -> list[BackupRequest]:
     """One request for each collection that the options name. Raises InvalidInput."""
-    names = params["collections"]
-    if not names:
-        raise InvalidInput("collections is empty.", "Name at least one collection, or all.")
-    if ALL in names and len(names) > 1:
-        raise InvalidInput("collections names all and others.", "Give all alone, or names.")
+    names = wanted_collections(params["collections"])
     if params["probes"] < 0:
         raise InvalidInput(f"probes is {params['probes']}.", "Give 0 or more.")
     max_age = None if params["max_age"] is None else parse_duration(params["max_age"], "max_age")
@@ -263,7 +259,7 @@ def requests_of(params: dict[str, Any], existing: list[str]) -> list[BackupReque
             snapshots_path=params["snapshots_path"],
             probes=params["probes"],
         )
-        for name in (existing if names == [ALL] else collection_names(names))
+        for name in (existing if names is None else names)
     ]
 
 
@@ -271,7 +267,7 @@ def backup(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Back up as the options say."""
     location = store_location(params["repository"])
     with Qdrant(qdrant_connection(params)) as qdrant, Repository(location) as repository:
-        existing = qdrant.collections() if params["collections"] == [ALL] else []
+        existing = qdrant.collections() if params["collections"] == ["all"] else []
         return back_up_several(qdrant, repository, requests_of(params, existing), check=check_mode)
 
 

@@ -35,7 +35,19 @@ SHIPPED = {
     "roles",
     "tests",
 }
-MODULES = {"backup", "backup_copy", "backup_info", "collection_check", "restore", "snapshot", "snapshot_info"}
+MODULES = {
+    "backup",
+    "backup_commit",
+    "backup_copy",
+    "backup_info",
+    "backup_plan",
+    "backup_share",
+    "collection_check",
+    "node_info",
+    "restore",
+    "snapshot",
+    "snapshot_info",
+}
 
 
 def galaxy(*arguments: str, home: Path) -> None:

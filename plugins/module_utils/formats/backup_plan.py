@@ -19,6 +19,8 @@ Json = dict[str, Any]
 # Creating a snapshot costs a node about this part of what storing the same bytes does (qdrant creates at 160-240 MB/s,
 # the store takes about 60-100 MB/s from one node): so a node that would provide little is rather left alone.
 SNAPSHOT_COST = 0.4
+# So much longer may the busiest node work for another to be left alone.
+SPARING = 1.05
 # More than this between two clocks makes ids and windows misleading.
 CLOCK_TOLERANCE = 60.0
 
@@ -41,9 +43,11 @@ def plan_shares(
     all reasons why there can be no plan.
     """
     reasons = cluster_reasons(nodes)
-    holders = [node for node in nodes if collection in node["collections"]]
+    known = [node for node in nodes if collection in node["collections"]]
+    holders = [node for node in known if "error" not in node["collections"][collection]]
+    silent = [f"{each['name']}: {each['collections'][collection]['error']}" for each in known if each not in holders]
     if not holders and not reasons:
-        reasons.append("no node knows it")
+        reasons += silent or ["no node knows it"]
     if reasons:
         raise _unfit(collection, reasons)
     replicas = _active_replicas(holders, collection, exclude)
@@ -51,15 +55,15 @@ def plan_shares(
         replicas = {shard: names for shard, names in replicas.items() if shard in only}
     reasons += _collection_reasons(holders, collection, replicas)
     if reasons:
-        raise _unfit(collection, reasons)
+        raise _unfit(collection, reasons + silent)
     shares = _assign(holders, collection, replicas)
-    return SharePlan(collection, shares, clock_warnings(nodes))
+    return SharePlan(collection, shares, clock_warnings(nodes) + _reach_warnings(nodes))
 
 
 def shards_of(nodes: list[Json], collection: str) -> list[int]:
     """The numbers of all shards of a collection that any node knows of."""
     known = [node["collections"][collection] for node in nodes if collection in node["collections"]]
-    return sorted({shard for each in known for shard in each["all_shards"]})
+    return sorted({shard for each in known for shard in each.get("all_shards", [])})
 
 
 def cluster_reasons(nodes: list[Json]) -> list[str]:
@@ -96,11 +100,28 @@ def _membership_reasons(nodes: list[Json]) -> list[str]:
             reasons.append(f"{node['name']} belongs to another cluster than {nodes[0]['name']}")
         elif node["leader"] is None:
             reasons.append(f"{node['name']} sees no leader: the cluster has lost its quorum")
+        elif 2 * len(node["unreachable"]) >= len(members):
+            # A leader that is left alone goes on calling itself the leader.
+            reached = len(members) - len(node["unreachable"])
+            reasons.append(f"{node['name']} reaches {reached} of {len(members)} peers: the cluster has lost its quorum")
     return reasons
 
 
+def _reach_warnings(nodes: list[Json]) -> list[str]:
+    names = {node["peer_id"]: node["name"] for node in nodes}
+    return [
+        f"{node['name']} cannot reach {names.get(peer, f'peer {peer}')}"
+        for node in nodes
+        for peer in node["unreachable"]
+    ]
+
+
 def _active_replicas(holders: list[Json], collection: str, exclude: frozenset[str]) -> dict[int, list[str]]:
-    """Shard -> names of the nodes that may provide it."""
+    """Shard -> names of the nodes that may provide it: Active as they see it themselves, and as all others do.
+
+    A node that is cut off does not learn that its replicas are Dead, and goes on calling them Active.
+    """
+    doubted = _doubted(holders, collection)
     replicas: dict[int, list[str]] = {}
     for node in holders:
         known = node["collections"][collection]
@@ -109,9 +130,15 @@ def _active_replicas(holders: list[Json], collection: str, exclude: frozenset[st
         if node["name"] in exclude:
             continue
         for number, shard in known["shards"].items():
-            if shard["state"] == "Active":
+            if shard["state"] == "Active" and (node["peer_id"], int(number)) not in doubted:
                 replicas[int(number)].append(node["name"])
     return replicas
+
+
+def _doubted(holders: list[Json], collection: str) -> dict[tuple[str, int], str]:
+    """(peer, shard) -> the state of each replica that another node does not see Active."""
+    faults = [fault for node in holders for fault in node["collections"][collection]["remote_faults"]]
+    return {(fault["peer_id"], fault["shard"]): fault["state"] for fault in faults}
 
 
 def _collection_reasons(holders: list[Json], collection: str, replicas: dict[int, list[str]]) -> list[str]:
@@ -120,10 +147,11 @@ def _collection_reasons(holders: list[Json], collection: str, replicas: dict[int
         reasons.append("shards are being transferred")
     if len({node["collections"][collection]["config_sha256"] for node in holders}) > 1:
         reasons.append("the nodes disagree on its configuration")
+    doubted = _doubted(holders, collection)
     for shard, names in sorted(replicas.items()):
         if not names:
             states = ", ".join(
-                f"{node['name']}: {found['state']}"
+                f"{node['name']}: {doubted.get((node['peer_id'], shard), found['state'])}"
                 for node in holders
                 if (found := node["collections"][collection]["shards"].get(str(shard)))
             )
@@ -147,7 +175,29 @@ def _assign(holders: list[Json], collection: str, replicas: dict[int, list[str]]
         )
         work[name] = work.get(name, snapshot[name]) + sizes[shard]
         shares.setdefault(name, []).append(shard)
+    _spare(shares, work, replicas, sizes)
     return {name: sorted(shards) for name, shards in sorted(shares.items())}
+
+
+def _spare(
+    shares: dict[str, list[int]], work: dict[str, float], replicas: dict[int, list[str]], sizes: dict[int, int]
+) -> None:
+    """Leave each node alone whose shards the others can take in about the same time: those that provide least first."""
+    longest = SPARING * max(work.values())
+    for name in sorted(shares, key=lambda each: (sum(sizes[shard] for shard in shares[each]), each)):
+        trial = {other: done for other, done in work.items() if other != name}
+        moved = []
+        for shard in shares[name]:
+            to = min((other for other in replicas[shard] if other in trial), key=lambda n: (trial[n], n), default=None)
+            if to is None or trial[to] + sizes[shard] > longest:
+                break
+            trial[to] += sizes[shard]
+            moved.append((to, shard))
+        else:
+            for to, shard in moved:
+                shares[to].append(shard)
+            del shares[name], work[name]
+            work.update(trial)
 
 
 def _repeated(values: Any) -> list[Any]:

@@ -52,7 +52,7 @@ def assemble(shares: list[Json], expected: Collection[int], started: str, finish
             },
             "snapshots": snapshots,
             "shards": entries,
-            "probes": first["probes"],
+            "probes": _common_probes(shares, quiet=len(set(counts)) == 1),
             "points": {"before": min(counts), "after": max(counts)} if len(shares) > 1 else first["points"],
             "window": {
                 "started": started,
@@ -62,3 +62,13 @@ def assemble(shares: list[Json], expected: Collection[int], started: str, finish
             },
         }
     )
+
+
+def _common_probes(shares: list[Json], quiet: bool) -> Json:
+    """The recall probes that hold for all shares.
+
+    A node knows that its own probes lasted while it made its share. Where points came or went between the shares of
+    several nodes, some of them have neighbours that others have not, and no probe can judge the whole.
+    """
+    recorded = next((share["probes"] for share in shares if share["probes"]["vectors"]), shares[0]["probes"])
+    return recorded if quiet or len(shares) == 1 else {**recorded, "vectors": {}}

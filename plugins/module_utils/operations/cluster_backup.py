@@ -27,7 +27,8 @@ from ..stores.repository import Repository
 from .backup import need_of
 from .catalogue import newest_committed
 from .commit import commit
-from .leftovers import StartMarker, find_leftovers, remove_objects, sweep
+from .leftovers import StartMarker, exists, find_leftovers, remove_objects, sweep
+from .node_facts import read_node
 from .share import BackupRequest, ShareRun, ShareTask, iso, utc_now
 
 Json = dict[str, Any]
@@ -83,26 +84,34 @@ def store_share(
     node: str,
     now: Callable[[], datetime] = utc_now,
 ) -> Json:
-    """Store what ``plan`` gives to ``node``, and the document that says so. On an error it is removed again."""
+    """Store what ``plan`` gives to ``node``, and the document that says so.
+
+    On an error what was stored is removed again, unless the document is there or may be: the backup may then have
+    been committed with it. A node that ends after the commit, because it was given up, removes its part and says so.
+    """
     collection, backup_id, attempt = request.collection, plan["backup_id"], plan["attempt"]
-    removed = sweep(repository, qdrant, collection, find_leftovers(repository, collection, now()))
+    removed = sweep(repository, qdrant, collection, _leftovers(repository, collection, backup_id, now()))
     key = layout.share_key(collection, backup_id, node, attempt)
     marker = StartMarker(
         repository, layout.share_marker_key(collection, backup_id, node, attempt), qdrant.connection.url
     )
-    lead = attempt == 0 and node == min(plan["shares"])
+    lead = node == min(plan["shares"])
     task = ShareTask(backup_id, node, plan["shares"][node], attempt, lead)
     run = ShareRun(qdrant, repository, request, task, marker, now)
     marker.write()
+    said = False
     try:
         share = run.make()
+        _refuse_late(repository, collection, backup_id)
+        said = True
         repository.put(key, json.dumps(share).encode("ascii"), content_type="application/json")
         marker.hand_over()
     except BaseException:
         with contextlib.suppress(DrError):
             run.discard_snapshots()
-            repository.delete([key, *(run.object_key(shard) for shard in task.shards or [])])
-            marker.remove()
+            if not said:
+                repository.delete([run.object_key(shard) for shard in task.shards or []])
+                marker.remove()
         raise
     run.remove_snapshots()
     size = sum(entry["object"]["size"] for entry in share["shards"])
@@ -110,6 +119,36 @@ def store_share(
         "warnings": run.warnings,
         "leftovers_removed": removed,
     }
+
+
+def _leftovers(repository: Repository, collection: str, backup_id: str, now: datetime) -> list[Json]:
+    """Those of others. Of this backup only a dead node's snapshots and marker: its objects stand among those of nodes
+    that may have begun since, and go with the commit."""
+    found = find_leftovers(repository, collection, now)
+    return [{**each, "whole": each["whole"] and each["backup_id"] != backup_id} for each in found]
+
+
+def _refuse_late(repository: Repository, collection: str, backup_id: str) -> None:
+    if exists(repository, layout.manifest_key(collection, backup_id)):
+        raise IncompleteBackup(
+            f"{backup_id} was committed without this share: other nodes have stored its shards.",
+            "The backup is whole. Find out why this node was given up.",
+        )
+
+
+def back_up_from_here(nodes: dict[str, Qdrant], repository: Repository, request: BackupRequest) -> Json:
+    """All the steps by this process, which reaches every node (name -> node). Returns the summary of the backup."""
+    facts = [read_node(qdrant, name, [request.collection]) for name, qdrant in nodes.items()]
+    plan = plan_cluster(repository, facts, PlanRequest(request.collection))
+    try:
+        for name in plan["shares"]:
+            store_share(nodes[name], repository, request, plan, name)
+        return commit_shares(repository, [plan])
+    except BaseException:
+        with contextlib.suppress(DrError):
+            if not exists(repository, layout.manifest_key(request.collection, plan["backup_id"])):
+                abandon(repository, request.collection, plan["backup_id"])
+        raise
 
 
 def missing_shards(repository: Repository, plans: list[Json]) -> list[int]:
@@ -122,15 +161,21 @@ def commit_shares(repository: Repository, plans: list[Json], now: Callable[[], d
     """Check that the shares of all ``plans`` make one backup whose objects are there, and commit it.
 
     Raises ``IncompleteBackup``, or ``DamagedBackup`` where an object is not what its share says; nothing is committed.
+    Returns the manifest's summary with ``warnings``.
     """
     collection, backup_id = plans[0]["collection"], plans[0]["backup_id"]
-    manifest = assemble(_shares(repository, plans), plans[0]["all_shards"], plans[0]["started"], iso(now()))
+    shares = _shares(repository, plans)
+    manifest = assemble(shares, plans[0]["all_shards"], plans[0]["started"], iso(now()))
     for shard in manifest.shards:
         _prove_stored(repository, manifest.object_key(shard), shard["object"])
     commit(repository, manifest)
-    remove_objects(repository, collection, backup_id, keep=_belonging(manifest, plans))
-    _remove_markers(repository, collection, backup_id)
-    return manifest.summary()
+    warnings = []
+    try:
+        remove_objects(repository, collection, backup_id, keep=_belonging(manifest, shares))
+        _remove_markers(repository, collection, backup_id)
+    except DrError as error:
+        warnings.append(f"cleaning up after the backup is left to the next run: {error.detail}")
+    return {**manifest.summary(), "warnings": warnings}
 
 
 def abandon(repository: Repository, collection: str, backup_id: str) -> list[str]:
@@ -144,23 +189,31 @@ def _remove_markers(repository: Repository, collection: str, backup_id: str) -> 
     repository.delete([item.key for item in repository.list(layout.share_markers_prefix(collection, backup_id))])
 
 
-def _belonging(manifest: Manifest, plans: list[Json]) -> set[str]:
+def _belonging(manifest: Manifest, shares: list[Json]) -> set[str]:
     """The keys of a committed backup; whatever else stands in its folder is of nodes that were given up."""
     objects = [manifest.object_key(shard) for shard in manifest.shards]
     keys = {layout.manifest_key(manifest.collection, manifest.backup_id), *objects, *map(layout.sidecar_key, objects)}
-    for plan in plans:
-        keys |= {layout.share_key(plan["collection"], plan["backup_id"], n, plan["attempt"]) for n in plan["shares"]}
-    return keys
+    return keys | {share["stored_as"] for share in shares}
 
 
 def _shares(repository: Repository, plans: list[Json]) -> list[Json]:
-    """The shares that were stored, the leading one first."""
-    found = []
-    for plan in plans:
+    """The shares that were stored, the leading one first; ``stored_as`` is the key of each.
+
+    Of a shard that several attempts have stored, since a node that was given up came to its end after all, that of
+    the latest attempt counts.
+    """
+    found: list[Json] = []
+    taken: set[int] = set()
+    for plan in reversed(plans):
+        shares = []
         for node in sorted(plan["shares"]):
             key = layout.share_key(plan["collection"], plan["backup_id"], node, plan["attempt"])
             with contextlib.suppress(ObjectNotFound):
-                found.append(json.loads(repository.get(key)))
+                shares.append({**json.loads(repository.get(key)), "stored_as": key})
+        for share in shares:
+            share["shards"] = [entry for entry in share["shards"] if entry["shard"] not in taken]
+        taken |= {entry["shard"] for share in shares for entry in share["shards"]}
+        found = [share for share in shares if share["shards"]] + found
     return found
 
 

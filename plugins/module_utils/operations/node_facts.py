@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import QdrantError, QdrantUnauthorized, QdrantUnreachable
 from ..formats.collection_config import point_bytes
 from ..formats.manifest import canonical
 from ..stores.qdrant import Qdrant
@@ -29,15 +30,16 @@ def read_node(
     while there is none), ``unreachable`` (ids of peers; a leader notices them, a follower need not), ``time``, and for
     each of ``collections``: ``shards`` (number as text -> ``{state, points, bytes, shard_key}``), ``all_shards``,
     ``remote_faults`` (``{shard, peer_id, state}`` of each replica elsewhere that is not Active as this node sees it),
-    ``transfers`` (their number) and ``config_sha256``.
+    ``transfers`` (their number) and ``config_sha256``; or ``error``, where the node cannot tell, as when it needs a
+    shard that no reachable node has.
     """
     cluster = qdrant.cluster()
     known = qdrant.collections()
-    found = {each: _collection(qdrant, each) for each in known if collections is None or each in collections}
+    found = {each: _collection_or_error(qdrant, each) for each in known if collections is None or each in collections}
     raft = cluster.get("raft_info") or {}
     silent = cluster.get("message_send_failures") or {}
     peers = cluster.get("peers") or {}
-    peer = cluster.get("peer_id") or next((each["peer_id"] for each in found.values()), None)
+    peer = cluster.get("peer_id") or next((each["peer_id"] for each in found.values() if "peer_id" in each), None)
     return {
         "name": name,
         "url": qdrant.connection.url,
@@ -50,6 +52,15 @@ def read_node(
         "time": clock(),
         "collections": found,
     }
+
+
+def _collection_or_error(qdrant: Qdrant, collection: str) -> Json:
+    try:
+        return _collection(qdrant, collection)
+    except (QdrantUnreachable, QdrantUnauthorized):
+        raise
+    except QdrantError as error:
+        return {"error": error.detail}
 
 
 def _collection(qdrant: Qdrant, collection: str) -> Json:

@@ -35,7 +35,9 @@ def preflight(
     cluster = qdrant.cluster()
     reasons += _cluster_reasons(cluster, replication_factor)
     if is_custom_sharded(manifest.config) and cluster.get("status") != "enabled":
-        reasons.append("shard keys need a node in distributed mode")
+        # It takes the collection and refuses its keys. Shards without their keys would answer reads, and every write
+        # by id would go to another shard than the one that has the point.
+        reasons.append("shard keys need a node in distributed mode: set cluster.enabled there, one node is enough")
     reasons += _name_reasons(qdrant, target, aliases)
     if compare:
         reasons += _shape_reasons(qdrant, manifest, target)
@@ -58,7 +60,7 @@ def _cluster_reasons(cluster: dict[str, Any], replication_factor: int | None) ->
     if cluster.get("status") != "enabled":
         return [f"replication_factor {replication_factor} needs a cluster"] if (replication_factor or 1) > 1 else []
     reasons = []
-    if cluster["raft_info"].get("leader") is None:
+    if not cluster["raft_info"].get("leader"):
         reasons.append("the cluster has no leader: it lacks a quorum of its peers")
     unreachable = sorted(cluster.get("message_send_failures") or {})
     if unreachable:

@@ -21,6 +21,7 @@ from ..stores.repository import Repository
 from .backup import BackupRequest, back_up
 from .catalogue import find_backup
 from .check import check_collection, wait_until_ready
+from .cluster_backup import back_up_from_here
 from .preflight import preflight
 from .restore_mark import alias_for, half_restored, marks_on
 from .verified_parts import SourceHealth, VerifiedParts
@@ -166,6 +167,7 @@ class _Run:
         self.damaged: list[dict[str, Any]] = []
         self.upload_seconds = self.ready_seconds = 0.0
         self.created = False
+        self.filled: list[Qdrant] = []
 
     def make_room(self) -> str | None:
         """Remove what stands at the target's name. Live data goes only after its safety backup, and after every part
@@ -173,7 +175,7 @@ class _Run:
         safety = None
         if self.plan.replaces:
             if self.request.safety_backup:
-                safety = back_up(self.qdrant, self.sources[0], BackupRequest(self.target))["backup_id"]
+                safety = self._save()
             self._read_everything()
             known = self.qdrant.aliases()
             self.plan.aliases += [
@@ -183,6 +185,13 @@ class _Run:
             self.qdrant.delete_collection(self.target)
         return safety
 
+    def _save(self) -> str:
+        request = BackupRequest(self.target)
+        if self.qdrant.cluster().get("status") != "enabled":
+            return str(back_up(self.qdrant, self.sources[0], request)["backup_id"])
+        nodes = {node.connection.address: node for node in self.nodes}
+        return str(back_up_from_here(nodes, self.sources[0], request)["backup_id"])
+
     def fill(self) -> None:
         """Create the collection and upload every shard; on an error remove what this run has created."""
         started = time.monotonic()
@@ -190,6 +199,7 @@ class _Run:
             self._create()
             for shard in self.manifest.shards:
                 self._upload(shard)
+            self._settle()
         except BaseException:
             # What another client has created under this name meanwhile is not this run's to delete.
             if self.created:
@@ -260,6 +270,8 @@ class _Run:
 
     def _upload(self, shard: dict[str, Any]) -> None:
         number, node = self._place(shard)
+        if node not in self.filled:
+            self.filled.append(node)
         before = {entry["name"] for entry in node.shard_snapshots(self.target, number)}
         stored = shard["object"]
         with VerifiedParts(self.sources, self.manifest.object_key(shard), stored, health=self.health) as parts:
@@ -282,13 +294,34 @@ class _Run:
             number = shard["shard"]
             if key is not None:
                 every = cluster["local_shards"] + cluster["remote_shards"]
-                number = sorted({entry["shard_id"] for entry in every if entry.get("shard_key") == key})[rank]
+                there = sorted({entry["shard_id"] for entry in every if entry.get("shard_key") == key})
+                if len(there) != len(self._recorded_keys()[key]):
+                    raise TargetUnfit(
+                        f"{self.target} has {len(there)} shards with the key {key!r}, the backup has "
+                        f"{len(self._recorded_keys()[key])}.",
+                        "Nobody else may change the collection while it is restored: run the restore again.",
+                    )
+                number = there[rank]
             if number in local:
                 return number, node
         raise TargetUnfit(
             f"None of the named nodes holds shard {number} of {self.target}.",
             "Name all nodes of the cluster in node_urls.",
         )
+
+    def _settle(self) -> None:
+        """Wait until the cluster knows that the other replicas of the uploaded shards are out of date.
+
+        A node answers the upload before it has told the others, and until then every replica is called Active. What it
+        tells them stands in one log with all changes of aliases, and its answer to one of these comes after that.
+        """
+        mark = alias_for(self.target)
+        renewal = [
+            {"delete_alias": {"alias_name": mark}},
+            {"create_alias": {"collection_name": self.target, "alias_name": mark}},
+        ]
+        for node in self.filled:
+            node.update_aliases(renewal)
 
     def _record(self, parts: VerifiedParts) -> None:
         for source, count in parts.served.items():

@@ -95,6 +95,7 @@ class ShareRun:
         probes = self._record_probes() if self.task.lead else {"k": 10, "vectors": {}}
         before = self.qdrant.count(self.collection)
         archives, objects, snapshot = self._store_snapshot(list(facts["shards"]))
+        refuse_cut_off(self.qdrant, self.collection, list(facts["shards"]))
         return {
             "schema_version": SCHEMA_VERSION,
             "kind": KIND,
@@ -265,6 +266,25 @@ def store_snapshot(
 
 def _spool() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY)
+
+
+def refuse_cut_off(qdrant: Qdrant, collection: str, shards: list[int]) -> None:
+    """Raise ``TargetUnfit`` where the replicas of this node may have missed writes while they were backed up."""
+    cluster = qdrant.cluster()
+    faults = []
+    if cluster.get("status") == "enabled" and not cluster["raft_info"].get("leader"):
+        faults.append("it has lost touch with its cluster")
+    states = {shard["shard_id"]: shard["state"] for shard in qdrant.collection_cluster(collection)["local_shards"]}
+    faults += [
+        f"shard {number} is {states.get(number, 'not there')} now"
+        for number in shards
+        if states.get(number) != "Active"
+    ]
+    if faults:
+        raise TargetUnfit(
+            f"What {qdrant.connection.url} has stored of {collection} may lack writes: {'; '.join(faults)}.",
+            "Take the shards from other nodes, or wait until the cluster has settled.",
+        )
 
 
 def read_collection(qdrant: Qdrant, collection: str, shards: list[int] | None) -> dict[str, Any]:
