@@ -29,7 +29,8 @@ def options(role: str) -> dict[str, dict[str, Any]]:
 
 
 def repositories(role: str) -> list[dict[str, Any]]:
-    return [option["options"] for option in options(role).values() if "options" in option]
+    """The suboptions of each option that is a repository: those with a bucket."""
+    return [option["options"] for option in options(role).values() if "bucket" in option.get("options", {})]
 
 
 @pytest.mark.parametrize("role", ROLES)
