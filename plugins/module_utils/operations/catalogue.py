@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import BackupNotFound, DamagedManifest, ObjectNotFound, StoreError, StoreUnreachable
 from ..formats import layout
+from ..formats.lock_layout import LOCKS_FOLDER
 from ..formats.manifest import Manifest
 from ..stores.repository import Repository
 
@@ -34,7 +35,7 @@ def read_manifest(repository: Repository, collection: str, backup_id: str) -> tu
 
 def collections_of(repository: Repository) -> list[str]:
     """The names of all collections that have something in the repository."""
-    return sorted(repository.folders())
+    return sorted(name for name in repository.folders() if name != LOCKS_FOLDER)
 
 
 def list_backups(

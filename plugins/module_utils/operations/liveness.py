@@ -16,9 +16,12 @@ def this_process() -> dict[str, Any]:
 
 
 def has_ended(process: dict[str, Any]) -> bool | None:
-    """True if the process has ended, False if it runs, None where that can't be seen from here."""
+    """True if the process has ended, False if it runs, None where that can't be seen from here.
+
+    It can't be seen on another host, in another process namespace, and where /proc hides the processes of others.
+    """
     kernel = _kernel()
-    if not kernel or process.get("kernel") != kernel:
+    if not kernel or process.get("kernel") != kernel or _start(1) is None:
         return None
     start = _start(int(process.get("pid", 0)))
     return start is None or start != process.get("start")

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of the host agent: its configuration, and its credentials, which only its user may read.
+
+Both are JSON. Keys stand in the credentials file alone, or in the environment (``QDRANT_API_KEY``, and whatever boto3
+reads): a configuration that holds one is refused, and so is a credentials file that others can read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .errors import InvalidInput
+from .formats.layout import check_collection_name
+from .formats.times import parse_duration
+from .operations.repository_lock import LIFE_SECONDS
+from .stores.location import ADDRESSING_STYLES, CHECKSUM_MODES, ENCRYPTIONS, StoreLocation
+from .stores.qdrant_http import QdrantConnection
+
+Json = dict[str, Any]
+
+ALL = "all"
+_SECRETS = {"api_key", "access_key", "secret_key", "session_token"}
+Kinds = tuple[type, ...]
+_TEXT: Kinds = (str,)
+_FLAG: Kinds = (bool,)
+_COUNT: Kinds = (int,)
+_NUMBER: Kinds = (int, float)
+_SECONDS: Kinds = (int, float, str)
+_LIST: Kinds = (list,)
+_DICT: Kinds = (dict,)
+_SPECIAL = {
+    "validate_certs": _FLAG,
+    "timeout": _NUMBER,
+    "operation_timeout": _NUMBER,
+    "connect_timeout": _NUMBER,
+    "read_timeout": _NUMBER,
+}
+_CHOICES = {"encryption": ENCRYPTIONS, "checksum_mode": CHECKSUM_MODES, "addressing_style": ADDRESSING_STYLES}
+
+TOP = {"qdrant": _DICT, "repository": _DICT, "destinations": _LIST, "backup": _DICT, "copy": _DICT, "status": _DICT}
+TOP |= {"credentials_file": _TEXT, "lock_seconds": _NUMBER}
+QDRANT = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(QdrantConnection) if each.name not in _SECRETS}
+REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(StoreLocation) if each.name not in _SECRETS}
+BACKUP = {"collections": _LIST, "max_age": _SECONDS, "storage_path": _TEXT, "snapshots_path": _TEXT}
+BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT}
+COPY = {"collections": _LIST, "newest": _COUNT}
+STATUS = {"rpo": _SECONDS, "warning": _SECONDS}
+CREDENTIALS = {"qdrant": _DICT, "repositories": _DICT}
+REPOSITORY_KEYS = dict.fromkeys(("access_key", "secret_key", "session_token"), _TEXT)
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """What the agent of one host has to do. Ages are seconds; ``collections`` is ``[all]`` or names."""
+
+    qdrant: QdrantConnection
+    repository: StoreLocation
+    destinations: list[StoreLocation]
+    collections: list[str]
+    backup: Json
+    copy_newest: int | None
+    copy_collections: list[str] | None
+    rpo: float | None
+    warning: float | None
+    lock_seconds: float
+
+
+def read_config(path: str, environment: Mapping[str, str] | None = None) -> AgentConfig:
+    """The configuration at ``path`` with its credentials; ``environment`` is by default that of this process.
+
+    Raises InvalidInput for a file that cannot be read, that others can read though it holds keys, or that says what
+    cannot be right; no message holds a key.
+    """
+    given = _checked(_read(path, private=False), TOP, path)
+    for section in ("qdrant", "repository"):
+        _refuse_keys(given.get(section, {}), f"{section} in {path}")
+    if "repository" not in given:
+        raise InvalidInput(f"{path} names no repository.", "Give its bucket and cluster.")
+    keys = _credentials(given.get("credentials_file"))
+    backup = _checked(given.get("backup", {}), BACKUP, f"backup in {path}")
+    copy = _checked(given.get("copy", {}), COPY, f"copy in {path}")
+    status = _checked(given.get("status", {}), STATUS, f"status in {path}")
+    repository, *destinations = _locations([given["repository"], *given.get("destinations", [])], keys, path)
+    if backup.get("probes", 0) < 0 or copy.get("newest", 1) < 1:
+        raise InvalidInput(f"In {path}, probes must be 0 or more, and newest 1 or more.")
+    return AgentConfig(
+        qdrant=_connection(
+            given.get("qdrant", {}), keys, os.environ if environment is None else environment, f"qdrant in {path}"
+        ),
+        repository=repository,
+        destinations=destinations,
+        collections=_names(backup.pop("collections", [ALL]), f"backup in {path}"),
+        backup=backup | {"max_age": _age(backup, "max_age")},
+        copy_newest=copy.get("newest", 1),
+        copy_collections=_names(copy["collections"], f"copy in {path}") if "collections" in copy else None,
+        rpo=_age(status, "rpo"),
+        warning=_age(status, "warning"),
+        lock_seconds=float(given.get("lock_seconds", LIFE_SECONDS)),
+    )
+
+
+def _read(path: str, private: bool) -> Json:
+    try:
+        with open(path, "rb") as file:
+            facts = os.fstat(file.fileno())
+            if private and (stat.S_IMODE(facts.st_mode) & 0o077 or facts.st_uid not in (0, os.geteuid())):
+                raise InvalidInput(
+                    f"The credentials file {path} can be read or changed by others than its user.",
+                    f"Give it to the agent's user, with mode 0600: chmod 600 {path}",
+                )
+            content = json.loads(file.read())
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", "Name the file, or run as its user.") from error
+    except ValueError:
+        # The parser's own error holds the document.
+        raise InvalidInput(f"{path} is no JSON document.", "Let the role qdrant_agent write it.") from None
+    if not isinstance(content, dict):
+        raise InvalidInput(f"{path} holds no JSON object.", "Let the role qdrant_agent write it.")
+    return content
+
+
+def _checked(given: Any, shape: Mapping[str, Kinds], where: str) -> Json:
+    """A section without what is null or empty text. Raises InvalidInput for names and types that are not known."""
+    if not isinstance(given, dict):
+        raise InvalidInput(f"{where} is no JSON object.")
+    unknown = sorted(set(given) - set(shape))
+    if unknown:
+        raise InvalidInput(f"{where} has unknown settings: {', '.join(unknown)}.", f"Known are {', '.join(shape)}.")
+    section = {name: value for name, value in given.items() if value is not None and value != ""}
+    for name, value in section.items():
+        if not isinstance(value, shape[name]) or (isinstance(value, bool) and shape[name] is not _FLAG):
+            kinds = " or ".join(kind.__name__ for kind in shape[name])
+            raise InvalidInput(f"{name} of {where} is of the wrong type.", f"Give one of type {kinds}.")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise InvalidInput(f"{name} of {where} is {value!r}.", f"Give one of {', '.join(_CHOICES[name])}.")
+    return section
+
+
+def _refuse_keys(section: Any, where: str) -> None:
+    found = sorted(_SECRETS & set(section)) if isinstance(section, dict) else []
+    if found:
+        raise InvalidInput(f"{where} holds {', '.join(found)}.", "Keys belong into the credentials file, mode 0600.")
+
+
+def _credentials(path: str | None) -> Json:
+    if path is None:
+        return {}
+    keys = _checked(_read(path, private=True), CREDENTIALS, path)
+    _checked(keys.get("qdrant", {}), {"api_key": _TEXT}, f"qdrant in {path}")
+    stores = {name: _checked(each, REPOSITORY_KEYS, path) for name, each in keys.get("repositories", {}).items()}
+    return {"qdrant": keys.get("qdrant", {}), "repositories": stores}
+
+
+def _connection(given: Any, keys: Json, environment: Mapping[str, str], where: str) -> QdrantConnection:
+    section = _checked(given, QDRANT, where)
+    api_key = keys.get("qdrant", {}).get("api_key") or environment.get("QDRANT_API_KEY") or None
+    return QdrantConnection(**{"url": "http://127.0.0.1:6333", **section, "api_key": api_key})
+
+
+def _location(given: Any, keys: Json, where: str) -> StoreLocation:
+    _refuse_keys(given, where)
+    section = _checked(given, REPOSITORY, where)
+    for name in ("bucket", "cluster"):
+        if not section.get(name) or "/" in section[name]:
+            raise InvalidInput(f"{where} has no usable {name}.", "Give one bare name, without a slash.")
+    if section.get("kms_key_id") and section.get("encryption") != "aws:kms":
+        raise InvalidInput(f"{where} has kms_key_id, but encryption is not aws:kms.", "Set both, or neither.")
+    named = str(section.get("name", section["bucket"]))
+    stored = keys.get("repositories", {}).get(named, {})
+    if stored and not {"access_key", "secret_key"} <= set(stored):
+        raise InvalidInput(f"The credentials of the repository {named!r} are not whole.", "Give both keys, or none.")
+    return StoreLocation(**{**section, "name": named, **stored})
+
+
+def _locations(given: list[Any], keys: Json, path: str) -> list[StoreLocation]:
+    """The repository and the destinations; credentials are found by their names, which therefore differ."""
+    words = ["repository", *(f"destination {number}" for number in range(1, len(given)))]
+    locations = [_location(each, keys, f"{word} in {path}") for each, word in zip(given, words, strict=True)]
+    if len({location.name for location in locations}) < len(locations):
+        raise InvalidInput(
+            f"Two repositories in {path} have one name.", "Give each its own (it is the bucket's by default)."
+        )
+    return locations
+
+
+def _names(names: list[Any], where: str) -> list[str]:
+    if not names or not all(isinstance(name, str) for name in names) or (ALL in names and len(names) > 1):
+        raise InvalidInput(f"collections of {where} must be names, or all alone.")
+    return [check_collection_name(name) for name in dict.fromkeys(names)]
+
+
+def _age(section: Json, name: str) -> float | None:
+    return parse_duration(section[name], name) if name in section else None

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How old the newest backup of each collection is, and whether that is good enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from ..errors import QdrantError
+from ..formats.agent_status import judge
+from ..stores.qdrant import Qdrant
+from ..stores.repository import Repository
+from .catalogue import collections_of, freshness, newest_committed
+from .share import utc_now
+
+
+def backup_status(
+    qdrant: Qdrant,
+    repository: Repository,
+    collections: list[str] | None,
+    rpo: float | None,
+    warning: float | None,
+    now: Callable[[], datetime] = utc_now,
+) -> dict[str, Any]:
+    """The status of these collections, or with None of all that the node has.
+
+    ``rpo`` and ``warning``: seconds. A node that does not answer is a doubt; the collections in the repository are
+    judged then. Returns ``{status, line, collections}``: 0 (good), 1 (warning) or 2 (critical), one sentence, and for
+    each collection what ``freshness`` says. Raises StoreError where the repository cannot be read.
+    """
+    repository.check_access()
+    doubts: list[str] = []
+    names = collections if collections is not None else _existing(qdrant, repository, doubts)
+    found = {name: freshness(newest_committed(repository, name), now(), rpo) for name in names}
+    status, line = judge({name: entry["age_seconds"] for name, entry in found.items()}, rpo, warning, doubts)
+    return {"status": status, "line": line, "collections": found}
+
+
+def _existing(qdrant: Qdrant, repository: Repository, doubts: list[str]) -> list[str]:
+    try:
+        return sorted(qdrant.collections())
+    except QdrantError as error:
+        doubts.append(f"the node could not be asked for its collections: {error.detail.rstrip('.')}")
+    return [name for name in collections_of(repository) if newest_committed(repository, name) is not None]

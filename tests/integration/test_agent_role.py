@@ -1,0 +1,167 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role qdrant_agent on this host, with all its paths in a folder of the test: what it writes, and that it works.
+
+Users and running timers need a host of their own; everything else is real.
+"""
+
+from __future__ import annotations
+
+import getpass
+import grp
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.agent_config import read_config
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SECRETS = {"api_key": "key-of-the-node", "access_key": "AKIAEXAMPLE", "secret_key": "secret-of-the-store"}
+SYSTEMD = shutil.which("systemd-analyze") is not None
+
+Json = dict[str, Any]
+
+
+def variables(folder: Path) -> Json:
+    """The role's variables, with every path below ``folder``."""
+    keys = {name: SECRETS[name] for name in ("access_key", "secret_key")}
+    return {
+        "qdrant_agent_repository": {"bucket": "backups", "cluster": "production", "region": "", **keys},
+        "qdrant_agent_destinations": [{"name": "standby", "bucket": "copies", "cluster": "production"}],
+        "qdrant_agent_api_key": SECRETS["api_key"],
+        "qdrant_agent_user": getpass.getuser(),
+        "qdrant_agent_group": grp.getgrgid(os.getgid()).gr_name,
+        "qdrant_agent_home": str(folder / "home"),
+        "qdrant_agent_config_dir": str(folder / "etc"),
+        "qdrant_agent_command": str(folder / "qdrant-dr"),
+        "qdrant_agent_unit_dir": str(folder),
+        "qdrant_agent_python": sys.executable,
+        # What the agent imports late is not needed here, and a network neither.
+        "qdrant_agent_packages": ["pip"],
+        "qdrant_agent_pip_wheel_dir": str(folder),
+    }
+
+
+def lay_out(folder: Path) -> None:
+    """Copy the collection into the folder, so that nobody's editor changes the program between two runs."""
+    copy = folder / "collections" / "ansible_collections" / "vectorops" / "qdrant_dr"
+    for part in ("meta", "plugins", "roles"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "galaxy.yml", copy)
+
+
+def play(folder: Path, given: Json, *arguments: str) -> tuple[int, int, str]:
+    """Run the role; returns its status, how many tasks changed something, and all that it printed."""
+    tasks = {"name": "vectorops.qdrant_dr.qdrant_agent"}
+    playbook = [
+        {"hosts": "localhost", "connection": "local", "gather_facts": False, "roles": [{"role": tasks["name"]}]}
+    ]
+    (folder / "play.json").write_text(json.dumps(playbook), encoding="utf-8")
+    (folder / "vars.json").write_text(json.dumps(given), encoding="utf-8")
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), str(folder / "play.json"), "-i", "localhost,"]
+    command += ["-e", f"@{folder / 'vars.json'}", "-e", f"ansible_python_interpreter={sys.executable}", *arguments]
+    skipped = ["qdrant_agent_user", "qdrant_agent_service"]
+    env = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ} | {
+        "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        "ANSIBLE_HOME": str(folder / "ansible"),
+        "ANSIBLE_NOCOLOR": "true",
+        "LC_ALL": "C.UTF-8",
+    }
+    done = subprocess.run(
+        [*command, "--skip-tags", ",".join(skipped)], env=env, capture_output=True, text=True, timeout=240, check=False
+    )
+    output = done.stdout + done.stderr
+    recap = re.search(r"ok=\d+ +changed=(\d+)", output)
+    return done.returncode, int(recap[1]) if recap else -1, output
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the role has run: planned, done, and done again."""
+    if not SYSTEMD:
+        pytest.skip("the role needs systemd")
+    folder = tmp_path_factory.mktemp("agent")
+    lay_out(folder)
+    given = variables(folder)
+    status, changed, output = play(folder, given, "--check", "--diff")
+    assert status == 0, output
+    assert changed > 0
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".json") == ["ansible", "collections"]
+    status, changed, output = play(folder, given, "--diff")
+    assert status == 0, output
+    assert not [secret for secret in SECRETS.values() if secret in output]
+    again = play(folder, given)
+    assert again[:2] == (0, 0), again[2]
+    planned = play(folder, given, "--check")
+    assert planned[:2] == (0, 0), planned[2]
+    return folder
+
+
+def test_the_files_are_what_the_agent_reads(host: Path) -> None:
+    config = read_config(str(host / "etc" / "config.json"), environment={})
+    keys = {name: SECRETS[name] for name in ("access_key", "secret_key")}
+    assert config.repository == StoreLocation(name="backups", bucket="backups", cluster="production", **keys)
+    assert config.destinations == [StoreLocation(name="standby", bucket="copies", cluster="production")]
+    assert (config.qdrant.url, config.qdrant.api_key) == ("http://127.0.0.1:6333", SECRETS["api_key"])
+    assert (config.collections, config.backup["max_age"], config.rpo) == (["all"], 20 * 3600, 26 * 3600)
+    assert config.copy_newest == 1
+
+
+def test_only_the_user_reads_them(host: Path) -> None:
+    modes = {name: stat.S_IMODE((host / "etc" / name).stat().st_mode) for name in ("config.json", "credentials.json")}
+    assert modes == {"config.json": 0o600, "credentials.json": 0o600}
+    assert stat.S_IMODE((host / "etc").stat().st_mode) == 0o700
+    assert not [secret for secret in SECRETS.values() if secret in (host / "etc" / "config.json").read_text()]
+
+
+def test_the_command_runs_in_an_environment_of_its_own(host: Path) -> None:
+    command = str(host / "qdrant-dr")
+    env = {"PYTHONPATH": "/nonexistent"}
+    version = subprocess.run([command, "--version"], capture_output=True, text=True, env=env, check=True).stdout
+    assert re.fullmatch(r"qdrant-dr \d+\.\d+\.\d+\n", version)
+    # Its environment has no boto3: the answer is one sentence, and shows which configuration was read.
+    listed = subprocess.run([command, "list"], capture_output=True, text=True, env=env, check=False)
+    assert listed.returncode == 1
+    assert listed.stderr.startswith("qdrant-dr: The Python package boto3 is missing")
+
+
+@pytest.mark.parametrize("name", ["backup", "copy"])
+def test_systemd_understands_the_units(host: Path, name: str) -> None:
+    unit = f"qdrant-dr-{name}"
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(host / f"{unit}.service"), str(host / f"{unit}.timer")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, [line for line in checked.stderr.splitlines() if unit in line]) == (0, [])
+    timer = (host / f"{unit}.timer").read_text()
+    when = {"backup": "*-*-* 02:00:00 UTC", "copy": "*-*-* 00/6:00:00 UTC"}[name]
+    assert f"\nOnCalendar={when}\nRandomizedDelaySec=10min\n" in timer
+    assert "\nPersistent=true\n" in timer
+    service = (host / f"{unit}.service").read_text()
+    assert f"\nExecStart={host}/qdrant-dr {name} --config {host}/etc/config.json\n" in service
+    assert "\nSuccessExitStatus=75\n" in service
+    assert "\nProtectProc=" not in service, "a backup of another user would look interrupted"
+
+
+def test_a_calendar_that_systemd_does_not_know_is_refused(host: Path, tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    given = {**variables(tmp_path), "qdrant_agent_backup_on_calendar": "every night"}
+    status, changed, output = play(tmp_path, given)
+    assert (status, changed) == (2, 0), output
+    assert "Failed to parse calendar" in output
+    given = {**variables(tmp_path), "qdrant_agent_destinations": [{"bucket": "backups", "cluster": "production"}]}
+    assert play(tmp_path, given)[:2] == (2, 0), "two repositories of one name"

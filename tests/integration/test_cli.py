@@ -1,0 +1,296 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host agent as a systemd timer starts it: a process with two files, on a real Qdrant and a real store."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.repository_lock import RepositoryLock
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.made_backups import make_backup
+from tests.proofs import holdings, verify_all, wait_for
+from tools.servers import QdrantServer
+
+pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# A finder that hides Ansible: the agent's own environment has none.
+START = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "ansible":
+            raise ImportError(f"{name} is not for the agent")
+sys.meta_path.insert(0, Hidden())
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.cli import main
+sys.exit(main())
+"""
+KEYS = ("access_key", "secret_key", "session_token")
+
+Json = dict[str, Any]
+Make = Callable[..., str]
+
+
+class Agent:
+    """One host's agent: its files in a folder, and its command."""
+
+    def __init__(self, folder: Path, qdrant: QdrantConnection, stores: list[StoreLocation], **sections: Any) -> None:
+        self.folder = folder
+        self.secrets = [key for store in stores for name in KEYS if (key := getattr(store, name))]
+        self.secrets += [qdrant.api_key] if qdrant.api_key else []
+        found = [dataclasses.asdict(store) for store in stores]
+        keyless = [{name: value for name, value in store.items() if name not in KEYS} for store in found]
+        self.config = {
+            "credentials_file": str(folder / "credentials.json"),
+            "qdrant": {"url": qdrant.url},
+            "repository": keyless[0],
+            "destinations": keyless[1:],
+            **sections,
+        }
+        keys = {store["name"]: {name: store[name] for name in KEYS if store[name]} for store in found}
+        self.credentials: Json = {"qdrant": {"api_key": qdrant.api_key or ""}, "repositories": keys}
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command beside the test."""
+        self._write("config.json", self.config)
+        self._write("credentials.json", self.credentials)
+        command = [sys.executable, "-c", START, *arguments, "--config", str(self.folder / "config.json")]
+        env = {"PYTHONPATH": str(ROOT / "build" / "collections"), "AWS_EC2_METADATA_DISABLED": "true"}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        self.processes.append(process)
+        return process
+
+    def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; no key is in what it says."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        assert not [secret for secret in self.secrets if secret in out + err]
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def _write(self, name: str, content: Json) -> None:
+        path = self.folder / name
+        if not path.exists():
+            path.touch(mode=0o600)
+        path.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
+    """Call it as ``agent(qdrant, repository, *destinations, **sections of the configuration)``."""
+    made: list[Agent] = []
+
+    def make(qdrant: Qdrant, *repositories: Repository, **sections: Any) -> Agent:
+        made.append(Agent(tmp_path, qdrant.connection, [each.location for each in repositories], **sections))
+        return made[-1]
+
+    yield make
+    for process in (process for each in made for process in each.processes):
+        process.kill()
+        process.communicate()
+
+
+def backups_of(*names: str, **more: Any) -> Json:
+    return {"collections": list(names), **more}
+
+
+def test_a_second_run_finds_its_backup(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository, make_collection: Make
+) -> None:
+    name = make_collection()
+    host = agent(qdrant, repository, backup=backups_of(name, max_age="1h"))
+    planned = host.runs("backup", "--check")
+    assert planned.returncode == 0
+    assert planned.stdout.startswith(f"{name}: would make a backup, because there is no committed backup yet")
+    assert holdings(repository) == {}
+    first = host.runs("backup", "--json")
+    made = json.loads(first.stdout)
+    assert (first.returncode, made["changed"]) == (0, True)
+    assert verify_all(repository) == [made["backups"][0]["backup_id"]]
+    second = host.runs("backup")
+    assert second.returncode == 0
+    assert second.stdout.startswith(f"{name}: kept {made['backups'][0]['backup_id']}, because the newest backup is")
+    listed = host.runs("list", "--collection", name, "--limit", "5")
+    assert listed.stdout.split()[:2] == [made["backups"][0]["backup_id"], name]
+
+
+def test_a_run_beside_another_is_busy(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository, make_collection: Make
+) -> None:
+    host = agent(qdrant, repository, backup=backups_of(make_collection()))
+    with RepositoryLock(repository, "backup"):
+        refused = host.runs("backup", "--json")
+    assert refused.returncode == 75
+    assert re.match(r"qdrant-dr: The lock 'backup' of s3://\S+ is held by process \d+ on \S+ since ", refused.stderr)
+    assert refused.stderr.count("\n") == 1
+    assert json.loads(refused.stdout)["failure"]["code"] == "busy"
+    assert [key for key in holdings(repository) if not key.startswith(".locks/")] == []
+    assert host.runs("backup").returncode == 0
+
+
+def test_the_lock_of_a_killed_run_is_taken_over(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository, make_collection: Make
+) -> None:
+    name = make_collection(points=20_000, dimensions={"text": 64})
+    host = agent(qdrant, repository, backup=backups_of(name))
+    running = host.start("backup")
+    wait_for(lambda: list(repository.list(f"{name}/started/")), "the backup's begin")
+    running.kill()
+    running.wait()
+    done = host.runs("backup", "--json")
+    assert done.returncode == 0, done.stderr
+    entry = json.loads(done.stdout)["backups"][0]
+    assert entry["leftovers_removed"]
+    assert verify_all(repository) == [entry["backup_id"]]
+
+
+def test_sigterm_leaves_nothing_and_gives_the_lock_back(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository, make_collection: Make
+) -> None:
+    name = make_collection(points=20_000, dimensions={"text": 64})
+    host = agent(qdrant, repository, backup=backups_of(name))
+    running = host.start("backup")
+    wait_for(lambda: list(repository.list(f"{name}/started/")), "the backup's begin")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=60) == 143
+    assert [key for key in holdings(repository) if not key.startswith(".locks/")] == []
+    assert qdrant.snapshots(name) == []
+    with RepositoryLock(repository, "backup") as lock:
+        assert lock.held
+
+
+def test_a_wrong_key_is_one_sentence(
+    agent: Callable[..., Agent], keyed_qdrant: QdrantServer, repository: Repository
+) -> None:
+    keyed = Qdrant(QdrantConnection(keyed_qdrant.url, api_key="no-such-key"))
+    host = agent(keyed, repository)
+    refused = host.runs("backup")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"qdrant-dr: Qdrant at {keyed_qdrant.url} ")
+    assert refused.stderr.count("\n") == 1
+    host = agent(Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key)), repository)
+    host.credentials["repositories"]["primary"]["secret_key"] = "wrong-secret"
+    host.secrets.append("wrong-secret")
+    refused = host.runs("list")
+    assert refused.returncode == 1
+    assert "The secret key does not belong to this access key" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert host.runs("status").returncode == 3
+
+
+def test_a_credentials_file_that_others_can_read_is_refused(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository
+) -> None:
+    host = agent(qdrant, repository)
+    assert host.runs("list").returncode == 0
+    for mode in (0o640, 0o604, 0o620):
+        (host.folder / "credentials.json").chmod(mode)
+        refused = host.runs("list")
+        assert refused.returncode == 1
+        assert "credentials.json can be read or changed by others" in refused.stderr
+        assert "chmod 600" in refused.stderr
+
+
+def test_keys_in_the_configuration_are_refused(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository
+) -> None:
+    host = agent(qdrant, repository)
+    host.config["repository"]["secret_key"] = "a-secret-in-the-wrong-place"
+    host.secrets.append("a-secret-in-the-wrong-place")
+    refused = host.runs("list")
+    assert refused.returncode == 1
+    assert "holds secret_key. Keys belong into the credentials file" in refused.stderr
+
+
+def test_status_says_how_old_the_backups_are(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository, make_collection: Make
+) -> None:
+    fresh, old = make_collection(points=20), make_collection(points=20)
+    host = agent(qdrant, repository, backup=backups_of(fresh, old), status={"rpo": "1d"})
+    assert (
+        host.runs("status").stdout
+        == "CRITICAL: " + "; ".join(f"{name} has no backup" for name in sorted((fresh, old))) + "\n"
+    )
+    assert host.runs("backup").returncode == 0
+    good = host.runs("status")
+    assert (good.returncode, good.stdout[:16]) == (0, "OK: 2 collection")
+    host.config["status"] = {"rpo": "1d", "warning": "0"}
+    assert host.runs("status").returncode == 1
+    make_backup(repository, "ancient", "20200101T000000Z-a1b2c3")
+    host.config |= {"backup": backups_of("ancient"), "status": {"rpo": "1d"}}
+    late = host.runs("status", "--json")
+    assert late.returncode == 2
+    assert re.fullmatch(r"CRITICAL: ancient: newest backup \d+d \d+h old, RPO 1d 0h", json.loads(late.stdout)["line"])
+
+
+def test_status_warns_where_the_node_does_not_answer(agent: Callable[..., Agent], repository: Repository) -> None:
+    make_backup(repository, "docs")
+    host = agent(Qdrant(QdrantConnection("http://127.0.0.1:1")), repository)
+    answer = host.runs("status")
+    assert answer.returncode == 1
+    assert answer.stdout.startswith("WARNING: the node could not be asked for its collections")
+
+
+def test_copies_go_to_every_destination_once(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository, standby: Repository, make_collection: Make
+) -> None:
+    name = make_collection()
+    host = agent(qdrant, repository, standby, backup=backups_of(name), copy={"newest": 2})
+    assert host.runs("backup").returncode == 0
+    first = host.runs("copy", "--json")
+    assert first.returncode == 0, first.stderr
+    assert [entry["destination"] for entry in json.loads(first.stdout)["copied"]] == ["standby"]
+    assert verify_all(standby) == verify_all(repository)
+    again = host.runs("copy", "--json")
+    assert json.loads(again.stdout)["changed"] is False
+    host.config["destinations"] = []
+    refused = host.runs("copy")
+    assert (refused.returncode, "no destination" in refused.stderr) == (1, True)
+
+
+def test_keys_are_neither_on_the_command_line_nor_in_the_environment(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository, make_collection: Make
+) -> None:
+    host = agent(qdrant, repository, backup=backups_of(make_collection()))
+    running = host.start("backup")
+    wait_for(lambda: holdings(repository), "the run's begin")
+    process = Path("/proc") / str(running.pid)
+    shown = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+    assert b"config.json" in shown
+    assert not [secret for secret in host.secrets if secret.encode() in shown]
+    assert running.wait(timeout=60) == 0
+
+
+def test_a_cluster_of_different_shards_is_sent_to_the_playbook(
+    agent: Callable[..., Agent], repository: Repository, stub: Callable[..., Any], stub_reply: Callable[..., None]
+) -> None:
+    """A stub answers for one node of a cluster, since the shared Qdrant stands alone."""
+    local = [{"shard_id": 0, "state": "Active", "points_count": 1}]
+    remote = [{"shard_id": 1, "peer_id": 2, "state": "Active"}]
+    placed = {"peer_id": 1, "local_shards": local, "remote_shards": remote, "shard_transfers": []}
+
+    def answer(handler: Any) -> None:
+        cluster = handler.path.endswith("/cluster")
+        body = {"result": placed if cluster else {"config": {"params": {}}}, "status": "ok", "time": 0}
+        stub_reply(handler, 200, json.dumps(body).encode())
+
+    host = agent(Qdrant(QdrantConnection(stub(answer=answer).url)), repository, backup=backups_of("docs"))
+    refused = host.runs("backup")
+    assert refused.returncode == 1
+    assert "shard 1 is not on this node" in refused.stderr
+    assert "schedule the playbook vectorops.qdrant_dr.backup" in refused.stderr
