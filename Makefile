@@ -3,6 +3,7 @@
 
 ARGS ?=
 BENCH ?=
+SCENARIO ?=
 # Ansible asks for UTF-8.
 export LC_ALL := C.UTF-8
 
@@ -13,10 +14,10 @@ venv=$$(tools/setup $(1)) && PATH="$$venv/bin:$$PATH" PYTHONPATH="$(CURDIR):$(CU
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint molecule bench clean
 
 help: ## List the targets.
-	@awk -F ': ## ' '/^[a-z]+: ## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ': ## ' '/^[a-z]+: ## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Back up, lose and restore real collections on real servers, and show the proof (report in build/demo).
 	@$(call in_venv,dev) -m tools.demo $(ARGS)
@@ -26,6 +27,9 @@ test: ## Run the unit and integration tests against real servers (ARGS="-k name"
 
 lint: ## Run every checker on a copy of the collection and give each one's verdict.
 	@tools/lint
+
+molecule: ## Run the roles on real hosts, which takes root (SCENARIO=server for one; docs/molecule.md).
+	@tools/molecule $(SCENARIO)
 
 bench: ## Measure against other tools side by side (BENCH=full_backup for one; results in build/bench).
 	@$(call in_venv,bench) -m benchmarks.run $(BENCH)

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a test on the controller does to the hosts of a scenario: log in, run a playbook, cut the power."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SECONDS = 300
+
+
+def addresses(group: str) -> dict[str, str]:
+    """Return the address of every host of a group, by name, in the order of the scenario's inventory."""
+    inventory = yaml.safe_load(_inventory().read_text(encoding="utf-8"))
+    return {name: host["ansible_host"] for name, host in inventory[group]["hosts"].items()}
+
+
+def generated_key() -> str:
+    """Return the API key that the inventory generated for this run."""
+    return _state("api_key").read_text(encoding="utf-8").strip()
+
+
+def on(address: str, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell command as root on the host at `address`; its status is the caller's to judge."""
+    options = ["-i", str(_state("id")), "-o", f"UserKnownHostsFile={_state('known_hosts')}"]
+    return subprocess.run(
+        ["ssh", *options, f"root@{address}", command],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def power(action: str, name: str) -> None:
+    """Have tests/hosts/host do `action` (stop, cut or start) to a host."""
+    subprocess.run([os.environ["HOSTS_COMMAND"], action, name], check=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
+
+
+class Playbook:
+    """One run of a playbook of the collection.
+
+    Args:
+        name: `server` for playbooks/server.yml.
+        arguments: further arguments, such as `--check`.
+        variables: extra variables.
+    """
+
+    def __init__(self, name: str, *arguments: str, **variables: Any) -> None:
+        command = ["ansible-playbook", "-i", str(ROOT / "molecule/hosts/connection.yml"), "-i", str(_inventory())]
+        command += [str(ROOT / "playbooks" / f"{name}.yml"), "-e", json.dumps(variables), *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL, check=False
+        )
+        self.status = done.returncode
+        self.output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+        recap = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", self.output, re.MULTILINE)
+        self.changed = {host: int(changed) for host, changed in recap}
+
+
+def _inventory() -> Path:
+    return Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory.yml"
+
+
+def _state(name: str) -> Path:
+    return Path(os.environ["HOSTS_DIR"]) / name
