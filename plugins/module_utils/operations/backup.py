@@ -34,7 +34,7 @@ def plan_backup(
     repository.check_access()
     read_collection(qdrant, request.collection, None)
     newest = newest_committed(repository, request.collection)
-    leftovers = find_leftovers(repository, request.collection, now())
+    leftovers = find_leftovers(repository, qdrant, request.collection, now())
     needed, reason = need_of(newest, request.max_age, now())
     return {"needed": needed, "reason": reason, "newest": newest, "leftovers": leftovers}
 

@@ -27,7 +27,7 @@ from ..stores.repository import Repository
 from .backup import need_of
 from .catalogue import newest_committed
 from .commit import commit
-from .leftovers import StartMarker, exists, find_leftovers, remove_objects, sweep
+from .leftovers import StartMarker, exists, find_leftovers, remove_objects, sweep, was_handed_over
 from .node_facts import read_node
 from .share import BackupRequest, ShareRun, ShareTask, iso, utc_now
 
@@ -90,7 +90,7 @@ def store_share(
     been committed with it. A node that ends after the commit, because it was given up, removes its part and says so.
     """
     collection, backup_id, attempt = request.collection, plan["backup_id"], plan["attempt"]
-    removed = sweep(repository, qdrant, collection, _leftovers(repository, collection, backup_id, now()))
+    removed = sweep(repository, qdrant, collection, _leftovers(repository, qdrant, collection, backup_id, now()))
     key = layout.share_key(collection, backup_id, node, attempt)
     marker = StartMarker(
         repository, layout.share_marker_key(collection, backup_id, node, attempt), qdrant.connection.url
@@ -105,15 +105,17 @@ def store_share(
         _refuse_late(repository, collection, backup_id)
         said = True
         repository.put(key, json.dumps(share).encode("ascii"), content_type="application/json")
-        marker.hand_over()
+        if run.remove_snapshots():
+            marker.hand_over()
     except BaseException:
         with contextlib.suppress(DrError):
             run.discard_snapshots()
-            if not said:
+            if said:
+                marker.hand_over()
+            else:
                 repository.delete([run.object_key(shard) for shard in task.shards or []])
                 marker.remove()
         raise
-    run.remove_snapshots()
     size = sum(entry["object"]["size"] for entry in share["shards"])
     return {"collection": collection, "backup_id": backup_id, "shards": task.shards, "size": size} | {
         "warnings": run.warnings,
@@ -121,10 +123,10 @@ def store_share(
     }
 
 
-def _leftovers(repository: Repository, collection: str, backup_id: str, now: datetime) -> list[Json]:
+def _leftovers(repository: Repository, qdrant: Qdrant, collection: str, backup_id: str, now: datetime) -> list[Json]:
     """Those of others. Of this backup only a dead node's snapshots and marker: its objects stand among those of nodes
     that may have begun since, and go with the commit."""
-    found = find_leftovers(repository, collection, now)
+    found = find_leftovers(repository, qdrant, collection, now)
     return [{**each, "whole": each["whole"] and each["backup_id"] != backup_id} for each in found]
 
 
@@ -186,7 +188,9 @@ def abandon(repository: Repository, collection: str, backup_id: str) -> list[str
 
 
 def _remove_markers(repository: Repository, collection: str, backup_id: str) -> None:
-    repository.delete([item.key for item in repository.list(layout.share_markers_prefix(collection, backup_id))])
+    """But for those of nodes that were given up: the next run there finds by them what is left on the node."""
+    keys = [item.key for item in repository.list(layout.share_markers_prefix(collection, backup_id))]
+    repository.delete([key for key in keys if was_handed_over(repository, key)])
 
 
 def _belonging(manifest: Manifest, shares: list[Json]) -> set[str]:

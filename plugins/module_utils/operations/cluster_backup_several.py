@@ -145,7 +145,7 @@ def _share(qdrant: Qdrant, repository: Repository, plan: Json, node: str, reques
     if not check:
         return {**store_share(qdrant, repository, request, plan, node), "changed": True}
     read_collection(qdrant, collection, shards)
-    found = find_leftovers(repository, collection, utc_now())
+    found = find_leftovers(repository, qdrant, collection, utc_now())
     leftovers = [f"backup {leftover['backup_id']}: {leftover['reason']}" for leftover in found]
     return {**entry, "changed": True, "warnings": [], "leftovers_removed": leftovers}
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -17,6 +18,9 @@ from ..stores.repository import Repository
 from .liveness import has_ended, this_process
 
 GRACE = timedelta(hours=24)
+# How long a marker that names snapshots of another node waits for a run there; the node may be gone for good.
+_AWAITED = timedelta(days=30)
+_LOOPBACK = re.compile(r"https?://(127\.[0-9.]+|localhost|\[::1\])(:|/|$)", re.IGNORECASE)
 # A snapshot that a killed run asked for carries the second in which Qdrant began it.
 _NAMED_WITHIN = timedelta(seconds=5)
 _NAME_STAMP = "%Y-%m-%d-%H-%M-%S"
@@ -28,7 +32,9 @@ class StartMarker:
     def __init__(self, repository: Repository, key: str, url: str) -> None:
         self._repository = repository
         self._key = key
-        self._fields: dict[str, Any] = {"process": this_process(), "url": url, "snapshots": [], "asked": None}
+        process = this_process()
+        self._fields: dict[str, Any] = {"process": process, "url": url, "snapshots": [], "asked": None}
+        self._done = {"host": process["host"]}
 
     def write(self, **changes: Any) -> None:
         """Store the marker with some fields changed."""
@@ -37,18 +43,25 @@ class StartMarker:
 
     def hand_over(self) -> None:
         """What this process had to do is done; its objects now wait for a commit by another one."""
-        self.write(process={})
+        self.write(process=self._done)
 
     def remove(self) -> None:
         """The backup has committed, or nothing of it is left."""
         self._repository.delete([self._key])
 
 
-def find_leftovers(repository: Repository, collection: str, now: datetime) -> list[dict[str, Any]]:
-    """Runs that began and are over without their end, one entry a marker.
+def was_handed_over(repository: Repository, key: str) -> bool:
+    """Whether the node with the marker at ``key`` had done its part, and nothing else waits for it."""
+    marker = _marker(repository, key)
+    return marker is None or "pid" not in marker["process"]
 
-    Each is ``{backup_id, committed, whole, reason, marker, key}``; ``whole``: no node is at work on that backup any
-    more. A run on another host that can't be seen from here counts as over after 24 h. Runs at work are left out.
+
+def find_leftovers(repository: Repository, qdrant: Qdrant, collection: str, now: datetime) -> list[dict[str, Any]]:
+    """Runs that began and are over without their end, one entry a marker, where there is something to remove from here.
+
+    Each is ``{backup_id, committed, whole, awaited, reason, marker, key}``; ``whole``: no node is at work on that
+    backup any more; ``awaited``: its marker stays, because it names snapshots that another node has to remove. A run
+    on another host that can't be seen from here counts as over after 24 h. Runs at work are left out.
     """
     found: list[dict[str, Any]] = []
     at_work = set()
@@ -66,7 +79,9 @@ def find_leftovers(repository: Repository, collection: str, now: datetime) -> li
     for entry in found:
         entry["whole"] = entry["backup_id"] not in at_work
         entry["committed"] = exists(repository, layout.manifest_key(collection, entry["backup_id"]))
-    return found
+        age = now - layout.backup_time(entry["backup_id"])
+        entry["awaited"] = age <= _AWAITED and _has_snapshots_elsewhere(entry["marker"], qdrant)
+    return [entry for entry in found if not entry["awaited"] or _has_objects(repository, collection, entry)]
 
 
 def sweep(repository: Repository, qdrant: Qdrant, collection: str, leftovers: Iterable[dict[str, Any]]) -> list[str]:
@@ -81,8 +96,9 @@ def sweep(repository: Repository, qdrant: Qdrant, collection: str, leftovers: It
         try:
             if leftover["whole"] and not leftover["committed"]:
                 named += remove_objects(repository, collection, leftover["backup_id"])
-            repository.delete([leftover["key"]])
-            named.append(f"object {leftover['key']}")
+            if not leftover["awaited"]:
+                repository.delete([leftover["key"]])
+                named.append(f"object {leftover['key']}")
         except StoreDenied as error:
             named.append(f"kept, since the store refused to delete it: backup {leftover['backup_id']} ({error.detail})")
     return named
@@ -102,7 +118,7 @@ def remove_objects(
 
 
 def _remove_snapshots(qdrant: Qdrant, collection: str, marker: dict[str, Any] | None) -> list[str]:
-    if not marker or marker.get("url") != qdrant.connection.url:
+    if not marker or not _is_of(marker, qdrant):
         return []
     removed = []
     try:
@@ -114,6 +130,24 @@ def _remove_snapshots(qdrant: Qdrant, collection: str, marker: dict[str, Any] | 
             qdrant.delete_snapshot(collection, name)
             removed.append(f"snapshot {name} on {qdrant.connection.url}")
     return removed
+
+
+def _is_of(marker: dict[str, Any], qdrant: Qdrant) -> bool:
+    """Whether the marker's run was one with this node. Every host has a node at its loopback address."""
+    if marker.get("url") != qdrant.connection.url:
+        return False
+    return not _LOOPBACK.match(qdrant.connection.url) or marker["process"].get("host") in (None, this_process()["host"])
+
+
+def _has_snapshots_elsewhere(marker: dict[str, Any] | None, qdrant: Qdrant) -> bool:
+    return bool(marker and (marker["snapshots"] or marker.get("asked")) and not _is_of(marker, qdrant))
+
+
+def _has_objects(repository: Repository, collection: str, entry: dict[str, Any]) -> bool:
+    if not entry["whole"] or entry["committed"]:
+        return False
+    prefix = layout.backup_prefix(collection, entry["backup_id"])
+    return any(repository.list(prefix)) or any(repository.uploads(prefix))
 
 
 def _asked_for(name: str, asked: dict[str, Any] | None) -> bool:
