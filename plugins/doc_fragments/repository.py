@@ -96,6 +96,11 @@ suboptions:
     description: Seconds to wait for each answer.
     type: float
     default: 60.0
+  bandwidth_limit:
+    description:
+      - The most bytes per second that this host sends to or reads from the store, such as V(50M) for 50 MiB/s.
+      - Copies that the store makes by itself are not limited.
+    type: str
 """
 
 

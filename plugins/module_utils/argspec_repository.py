@@ -32,6 +32,7 @@ REPOSITORY_SUBSPEC: dict[str, dict[str, Any]] = {
     "kms_key_id": {"type": "str", "no_log": False},
     "connect_timeout": {"type": "float", "default": 10.0},
     "read_timeout": {"type": "float", "default": 60.0},
+    "bandwidth_limit": {"type": "str"},
 }
 # What an option that names collections says to mean every one.
 ALL = "all"

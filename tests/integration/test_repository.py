@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils import errors
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.pace import Pace
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository, StoreLocation
 from tests.made_backups import PART, location_on, some_bytes, store_object
 from tools.servers import SeaweedServer
@@ -29,6 +32,12 @@ def repository(s3_server: SeaweedServer, bucket: str, request: pytest.FixtureReq
 
 def sha256(data: bytes | bytearray) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def timed(action: Callable[[], Any]) -> tuple[Any, float]:
+    """The result and how many seconds it took."""
+    begun = time.monotonic()
+    return action(), time.monotonic() - begun
 
 
 @pytest.mark.parametrize(("encryption", "key"), ENCRYPTIONS)
@@ -75,6 +84,26 @@ def test_a_part_is_sent_as_it_is(s3_server: SeaweedServer, bucket: str) -> None:
         assert b"x-amz-checksum-sha256" in request.headers["Authorization"]
         assert {name.lower() for name in request.headers if "checksum" in name.lower()} == {"x-amz-checksum-sha256"}
         assert "Expect" not in request.headers
+
+
+@pytest.mark.parametrize("mode", ["when_supported", "when_required"])
+def test_a_limited_bandwidth_is_kept_in_both_directions(
+    s3_server: SeaweedServer, bucket: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = []
+    wait = Pace.wait
+    monkeypatch.setattr(Pace, "wait", lambda self, size: (passed.append(size), wait(self, size)))
+    repository = Repository(location_on(s3_server, bucket, checksum_mode=mode, bandwidth_limit="8M"))
+    data = some_bytes(PART, 1)
+    upload_id = repository.start_upload("docs/big")
+    part, sending = timed(lambda: repository.put_part("docs/big", upload_id, 1, data, sha256(data)))
+    assert sum(passed) == len(data), "each byte counts once"
+    repository.complete_upload("docs/big", upload_id, [part])
+    passed.clear()
+    got, reading = timed(lambda: repository.get("docs/big"))
+    assert got == data
+    assert sum(passed) == len(data)
+    assert min(sending, reading) > 0.9 * len(data) / (8 << 20)
 
 
 def test_other_bytes_than_those_hashed_are_refused(s3_server: SeaweedServer, bucket: str) -> None:

@@ -17,7 +17,8 @@ ADDRESSING_STYLES = ("auto", "path", "virtual")
 class StoreLocation:
     """One repository: a bucket, a prefix and a cluster name, with the way to its S3 endpoint.
 
-    Without keys and profile, boto3's whole credential chain decides. Timeouts are seconds.
+    Without keys and profile, boto3's whole credential chain decides. Timeouts are seconds,
+    ``bandwidth_limit`` is bytes per second as ``pace.parse_rate`` reads them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class StoreLocation:
     kms_key_id: str | None = None
     connect_timeout: float = 10
     read_timeout: float = 60
+    bandwidth_limit: str | None = None
 
     @property
     def root(self) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import ChecksumRefused, ObjectExists, ObjectNotFound, StoreError
 from . import encryption, s3_errors
 from .location import ObjectInfo, StoreLocation
+from .pace import PIECE, Pace, PacedBody, parse_rate
 from .s3_client import build_client
 
 __all__ = ["ObjectInfo", "Repository", "StoreLocation"]
@@ -36,6 +37,7 @@ class Repository:
         """``max_attempts`` counts the tries of one request (first one included). Nothing is contacted yet."""
         self.location = location
         self.name = location.name
+        self._pace = Pace(parse_rate(location.bandwidth_limit)) if location.bandwidth_limit else None
         self._max_attempts = max_attempts
         self._client: Any = None
         self._lock = Lock()
@@ -120,7 +122,7 @@ class Repository:
                 body = answer["Body"]
                 try:
                     length = length_of(answer)
-                    data: bytes = body.read()
+                    data = self._read_body(body)
                     if len(data) == length:
                         return data
                 except _broken_body() as error:
@@ -129,6 +131,15 @@ class Repository:
                 finally:
                     body.close()
         raise StoreError(f"{self.url(key)}: the store gave {len(data)} of {length} bytes, {READ_TRIES} times.")
+
+    def _read_body(self, body: Any) -> bytes:
+        if self._pace is None:
+            return bytes(body.read())
+        pieces = []
+        while piece := body.read(PIECE):
+            self._pace.wait(len(piece))
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def head(self, key: str) -> ObjectInfo:
         """What the store says about the object. Raises ObjectNotFound if there is none."""
@@ -261,7 +272,7 @@ class Repository:
                 Key=self._full(key),
                 UploadId=upload_id,
                 PartNumber=number,
-                Body=data,
+                Body=data if self._pace is None else PacedBody(data, self._pace),
                 **self._checksum(data, sha256_hex),
             )
         return self._part(key, number, answer, sha256_hex)
