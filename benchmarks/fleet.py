@@ -25,7 +25,7 @@ from benchmarks.full_backup import location
 from benchmarks.measure import Measured, measure, write
 from tools.servers import JuiceFSGateway, QdrantServer
 
-NODES, SHARDS, COPIES = 100, 1000, 3
+NODES, SHARDS, COPIES = 100, 33_333, 3  # about 1,000 replicas on each node
 FLEETS = (1, 3, 10, 30)
 FORKS = 10
 RUNS = 3
@@ -77,6 +77,7 @@ def _plan_seconds() -> float:
 
 def _facts(number: int, shards: dict[str, Any]) -> dict[str, Any]:
     collection = {"shards": shards, "all_shards": list(range(SHARDS)), "transfers": 0, "config_sha256": "0" * 64}
+    collection["remote_faults"] = []
     return {
         "name": f"node-{number:03}",
         "version": "1.16.3",

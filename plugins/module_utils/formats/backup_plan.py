@@ -63,7 +63,8 @@ def plan_shares(
 def shards_of(nodes: list[Json], collection: str) -> list[int]:
     """The numbers of all shards of a collection that any node knows of."""
     known = [node["collections"][collection] for node in nodes if collection in node["collections"]]
-    return sorted({shard for each in known for shard in each.get("all_shards", [])})
+    # Nearly always all nodes say the same, which is then looked at once.
+    return sorted(set().union(*{tuple(each.get("all_shards", [])) for each in known}))
 
 
 def cluster_reasons(nodes: list[Json]) -> list[str]:
@@ -122,14 +123,11 @@ def _active_replicas(holders: list[Json], collection: str, exclude: frozenset[st
     A node that is cut off does not learn that its replicas are Dead, and goes on calling them Active.
     """
     doubted = _doubted(holders, collection)
-    replicas: dict[int, list[str]] = {}
+    replicas: dict[int, list[str]] = {shard: [] for shard in shards_of(holders, collection)}
     for node in holders:
-        known = node["collections"][collection]
-        for shard in known["all_shards"]:
-            replicas.setdefault(shard, [])
         if node["name"] in exclude:
             continue
-        for number, shard in known["shards"].items():
+        for number, shard in node["collections"][collection]["shards"].items():
             if shard["state"] == "Active" and (node["peer_id"], int(number)) not in doubted:
                 replicas[int(number)].append(node["name"])
     return replicas
