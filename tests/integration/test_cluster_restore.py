@@ -18,7 +18,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
     wait_until_ready,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import (
     KEYS,
@@ -34,7 +34,7 @@ from tests.cluster import (
 )
 from tests.made_backups import location_on
 from tests.proofs import verify_all
-from tools.servers import QdrantServer, SeaweedServer
+from tools.servers import SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
@@ -196,10 +196,9 @@ def test_a_standalone_server_still_refuses_shard_keys(qdrant: Qdrant) -> None:
 def test_on_one_node_in_distributed_mode(
     source: Source, tmp_path_factory: pytest.TempPathFactory, collection: str
 ) -> None:
-    with QdrantServer(tmp_path_factory.mktemp("one"), cluster=True) as server:
-        node = Qdrant(QdrantConnection(server.url))
-        restore([node], [source.repository], RestoreRequest(collection))
-        prove([node], source, collection, collection, 1)
+    with start_cluster(tmp_path_factory.mktemp("one"), 1) as one:
+        restore(one.nodes, [source.repository], RestoreRequest(collection))
+        prove(one.nodes, source, collection, collection, 1)
 
 
 def test_not_every_node_named(source: Source) -> None:

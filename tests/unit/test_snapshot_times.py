@@ -31,7 +31,10 @@ class Node:
 
     connection = QdrantConnection("http://node", operation_timeout=5)
 
-    def __init__(self, existing: list[dict], answers: bool = True, late: list[list[dict]] | None = None) -> None:
+    def __init__(
+        self, existing: list[dict], answers: bool = True, late: list[list[dict]] | None = None, checksum: str = "aa"
+    ) -> None:
+        self.checksum = checksum
         self.existing = existing
         self.looks = 0
         self.created: list[datetime] = []
@@ -54,7 +57,7 @@ class Node:
         self.created.append(NOON + timedelta(seconds=self.looks / 2))
         if not self.answers:
             raise OperationTimeout("no answer.")
-        new = snapshot(int((NOON - self.created[-1]).total_seconds()))
+        new = snapshot(int((NOON - self.created[-1]).total_seconds()), self.checksum)
         self.existing = [item for item in self.existing if item["name"] != new["name"]] + [new]
         return new
 
@@ -103,6 +106,13 @@ def test_another_clients_snapshot_of_the_same_name_is_noticed(tmp_path) -> None:
     node.snapshots = lambda name: [{**snapshot(-1), "checksum": "bb"}, {**snapshot(0), "checksum": "bb"}]  # type: ignore[method-assign]
     with pytest.raises(Busy, match="same second"):
         create_snapshot(node, "c", tmp_path / "locks")
+
+
+def test_a_checksum_that_qdrant_has_not_written_yet_is_waited_for(tmp_path) -> None:
+    """Seen on a busy machine: the answer and the list say ``""`` for a moment."""
+    node = Node([], late=[[snapshot(0, "")], [snapshot(0, "")], [snapshot(0, "cc")]], checksum="")
+    created, _info = create_snapshot(node, "c", tmp_path / "locks")
+    assert created == snapshot(0, "cc")
 
 
 def test_without_an_answer_it_looks_for_the_finished_snapshot_and_asks_once(tmp_path) -> None:

@@ -21,6 +21,7 @@ Json = dict[str, Any]
 FIRST_POLL_SECONDS = 0.1
 LONGEST_POLL_SECONDS = 2.0
 SETTLED_POLLS = 3
+CHECKSUM_SECONDS = 30.0
 NAME_TIME = re.compile(r"-(\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)\.snapshot$")
 
 
@@ -81,7 +82,7 @@ def create_snapshot(
             snapshot = qdrant.create_snapshot(collection)
         except OperationTimeout as error:
             snapshot, polled = _find_created(qdrant, collection, before, patience, error), True
-        _check_own(qdrant, collection, snapshot, before)
+        snapshot = _own(qdrant, collection, snapshot, before)
         seconds = time.monotonic() - clock
         finished = server_now(qdrant)
     return snapshot, {"started": started, "finished": finished, "seconds": seconds, "polled": polled}
@@ -126,14 +127,25 @@ def _find_created(qdrant: Qdrant, collection: str, before: set[str], patience: f
         pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
 
 
-def _check_own(qdrant: Qdrant, collection: str, snapshot: Json, before: set[str]) -> None:
-    listed = {item["name"]: item.get("checksum") for item in qdrant.snapshots(collection)}
-    name = snapshot["name"]
-    if name in before or listed.get(name) != snapshot.get("checksum"):
+def _own(qdrant: Qdrant, collection: str, snapshot: Json, before: set[str]) -> Json:
+    """The snapshot as the node lists it, once its checksum can be read; Busy when it is another client's.
+
+    Qdrant answers before the file with the checksum has surely been written, and then gives an empty one.
+    """
+    name, said = snapshot["name"], snapshot.get("checksum")
+    deadline = time.monotonic() + CHECKSUM_SECONDS
+    while True:
+        listed = {item["name"]: item for item in qdrant.snapshots(collection)}.get(name, {})
+        if listed.get("checksum") != "" or time.monotonic() >= deadline:
+            break
+        time.sleep(FIRST_POLL_SECONDS)
+    known = (listed.get("size"), said or listed.get("checksum"))
+    if name in before or known != (snapshot["size"], listed.get("checksum")):
         raise Busy(
             f"Another client created the snapshot {name} in the same second on {qdrant.connection.url}.",
             "Let one client at a time create snapshots of a collection, then run this again.",
         )
+    return listed
 
 
 def old_snapshots(snapshots: list[Json], now: datetime, older_than: float) -> list[Json]:
