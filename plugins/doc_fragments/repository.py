@@ -123,7 +123,7 @@ requirements:
 
 
 class ModuleDocFragment:
-    """Fragments: DOCUMENTATION (option O(repository)), SOURCES (an ordered list) and COPY (source and destinations)."""
+    """Fragments: DOCUMENTATION (option O(repository)), SOURCES and REGIONS (ordered lists), COPY (source, targets)."""
 
 
 # Set from outside, because ansible-test takes every assignment inside of that class for literal YAML.
@@ -143,5 +143,12 @@ ModuleDocFragment.COPY = (
     "options:\n"
     + _option("source", "    - The repository to copy from.")
     + _list_option("destinations", "    - The repositories to copy to, each with credentials of its own.")
+    + _REQUIREMENTS
+)
+ModuleDocFragment.REGIONS = (
+    "options:\n"
+    + _list_option(
+        "repositories", "    - The repositories of all regions that hold the backups, in the order of preference."
+    )
     + _REQUIREMENTS
 )

@@ -42,6 +42,7 @@ MODULES = {
     "backup_info",
     "backup_plan",
     "backup_share",
+    "backup_verify",
     "collection_check",
     "node_info",
     "restore",

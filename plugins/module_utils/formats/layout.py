@@ -101,6 +101,11 @@ def marked_backup(key: str) -> str | None:
     return found.group(1) if found and is_backup_id(found.group(1)) else None
 
 
+def verified_key(collection: str, backup_id: str) -> str:
+    """What the last verifications of a backup found in this repository."""
+    return f"{check_collection_name(collection)}/verified/{backup_id}.json"
+
+
 def shard_key(backup_id: str, shard: int, attempt: int = 0) -> str:
     """A shard archive, relative to the collection's folder (as manifests name it).
 

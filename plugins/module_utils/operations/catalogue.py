@@ -85,6 +85,17 @@ def newest_committed(repository: Repository, collection: str) -> Manifest | None
 
 def uncommitted(repository: Repository, collection: str) -> list[str]:
     """Ids of backups that have objects and no manifest: at work, or left by an interrupted run. Newest first."""
+    with_manifest, with_objects = _ids_by_content(repository, collection)
+    return sorted(with_objects - with_manifest, reverse=True)
+
+
+def committed_ids(repository: Repository, collection: str) -> set[str]:
+    """Ids of backups that have a manifest, valid or not."""
+    return _ids_by_content(repository, collection)[0]
+
+
+def _ids_by_content(repository: Repository, collection: str) -> tuple[set[str], set[str]]:
+    """Ids of backups that have a manifest, and of those that have anything else."""
     with_objects: set[str] = set()
     with_manifest: set[str] = set()
     prefix = layout.backups_prefix(collection)
@@ -92,7 +103,7 @@ def uncommitted(repository: Repository, collection: str) -> list[str]:
         backup_id, _slash, name = item.key[len(prefix) :].partition("/")
         if layout.is_backup_id(backup_id):
             (with_manifest if name == layout.MANIFEST else with_objects).add(backup_id)
-    return sorted(with_objects - with_manifest, reverse=True)
+    return with_manifest, with_objects
 
 
 def freshness(newest: Manifest | None, now: datetime, rpo: float | None = None) -> dict[str, Any]:

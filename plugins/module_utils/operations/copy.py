@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,10 +31,7 @@ from ..formats import layout
 from ..formats.manifest import Manifest
 from ..stores.repository import Repository
 from .catalogue import collections_of, list_backups, read_manifest
-from .verified_parts import VerifiedParts
-
-# Parts in memory at once, read, proved and sent by a thread each.
-PARTS_AT_ONCE = 4
+from .object_copy import prove_object, write_object
 
 
 @dataclass(frozen=True)
@@ -227,24 +223,10 @@ def _abort_uploads(copy: _BackupCopy) -> list[str]:
 def _is_proved(destination: Repository, key: str, stored: dict[str, Any]) -> bool:
     """Whether the destination has the whole object, right to the last bit and encrypted as it must be."""
     try:
-        _prove(destination, key, stored)
+        prove_object(destination, key, stored)
     except (ObjectNotFound, IntegrityError, EncryptionRefused):
         return False
     return True
-
-
-def _prove(destination: Repository, key: str, stored: dict[str, Any]) -> None:
-    """Read an object back and compare it with the manifest.
-
-    Raises ObjectNotFound, DamagedBackup or EncryptionRefused.
-    """
-    info = destination.head(key)
-    if info.size != stored["size"]:
-        raise DamagedBackup(f"{destination.url(key)} has {info.size} bytes instead of {stored['size']}.")
-    destination.verify_encryption(info)
-    with VerifiedParts([destination], key, stored, prefetch=PARTS_AT_ONCE) as parts:
-        for _part in parts:
-            pass
 
 
 def _expected_method(copy: _BackupCopy) -> str:
@@ -256,8 +238,8 @@ def _copy_object(copy: _BackupCopy, key: str, stored: dict[str, Any]) -> str:
     if copy.destination.same_endpoint(copy.source) and _copied_by_server(copy, key, stored):
         method = "server"
     else:
-        _stream(copy, key, stored)
-        _prove(copy.destination, key, stored)
+        write_object([copy.source], copy.destination, key, stored)
+        prove_object(copy.destination, key, stored)
         method = "stream"
     copy.destination.put(
         layout.sidecar_key(key), layout.sidecar(key, stored["sha256"]), content_type="text/plain; charset=us-ascii"
@@ -272,35 +254,10 @@ def _copied_by_server(copy: _BackupCopy, key: str, stored: dict[str, Any]) -> bo
     """
     try:
         copy.destination.copy_from(copy.source, key, key, stored["size"], stored["part_size"])
-        _prove(copy.destination, key, stored)
+        prove_object(copy.destination, key, stored)
     except (StoreError, IntegrityError):
         return False
     return True
-
-
-def _stream(copy: _BackupCopy, key: str, stored: dict[str, Any]) -> None:
-    """Get each part, prove it, and only then put it; ``PARTS_AT_ONCE`` of them at a time."""
-    parts = VerifiedParts([copy.source], key, stored)
-    digests = stored["parts"]
-    if len(digests) == 1:
-        data = parts.fetch(1)
-        copy.destination.put(key, data, sha256_hex=digests[0])
-        return
-    upload_id = copy.destination.start_upload(key)
-
-    def move(number: int) -> dict[str, Any]:
-        return copy.destination.put_part(key, upload_id, number, parts.fetch(number), digests[number - 1])
-
-    threads = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="copy-part")
-    try:
-        done = list(threads.map(move, range(1, len(digests) + 1)))
-        copy.destination.complete_upload(key, upload_id, done)
-    except BaseException:
-        threads.shutdown(wait=True, cancel_futures=True)
-        copy.destination.abort_upload(key, upload_id)
-        raise
-    finally:
-        threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _commit(copy: _BackupCopy) -> None:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Parts of a stored object, each from the first source whose bytes match the manifest.
 
-The part is the unit of proof: nothing leaves here that has not matched its SHA-256. Restore and copy read
-through this one door.
+The part is the unit of proof: nothing leaves here that has not matched its SHA-256. Restore, copy and
+verification read through this one door.
 """
 
 from __future__ import annotations
@@ -118,24 +118,38 @@ class VerifiedParts:
 
     def __iter__(self) -> Iterator[bytes]:
         """The parts' bytes in order. Raises what ``fetch`` raises, at the part concerned."""
+        for outcome in self.outcomes():
+            if isinstance(outcome, DamagedBackup):
+                raise outcome
+            yield outcome
+            del outcome
+
+    def outcomes(self) -> Iterator[bytes | DamagedBackup]:
+        """For each part, in order, its bytes, or that no source has a good copy of it. Raises StoreUnreachable."""
         self._threads = ThreadPoolExecutor(self._prefetch, thread_name_prefix="verified-parts")
         numbers = iter(range(1, len(self) + 1))
-        ahead: deque[Future[bytes]] = deque()
+        ahead: deque[Future[bytes | DamagedBackup]] = deque()
         try:
             for _slot in range(self._prefetch):
                 self._submit(numbers, ahead)
             while ahead:
-                data = ahead.popleft().result()
+                outcome = ahead.popleft().result()
                 self._submit(numbers, ahead)
-                yield data
-                del data
+                yield outcome
+                del outcome
         finally:
             self.close()
 
-    def _submit(self, numbers: Iterator[int], ahead: deque[Future[bytes]]) -> None:
+    def _submit(self, numbers: Iterator[int], ahead: deque[Future[bytes | DamagedBackup]]) -> None:
         number = next(numbers, None)
         if number is not None and self._threads is not None:
-            ahead.append(self._threads.submit(self.fetch, number))
+            ahead.append(self._threads.submit(self._outcome, number))
+
+    def _outcome(self, number: int) -> bytes | DamagedBackup:
+        try:
+            return self.fetch(number)
+        except DamagedBackup as error:
+            return error
 
     def fetch(self, number: int) -> bytes:
         """Part ``number`` (from 1 on), verified; may be called from several threads.

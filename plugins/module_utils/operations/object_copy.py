@@ -1,0 +1,72 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write one object of a backup anew from proved parts, and prove what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ..errors import DamagedBackup
+from ..stores.repository import Repository
+from .verified_parts import SourceHealth, VerifiedParts
+
+# Parts in memory at once, read, proved and sent by a thread each.
+PARTS_AT_ONCE = 4
+
+
+def prove_object(repository: Repository, key: str, stored: dict[str, Any]) -> None:
+    """Read an object back and compare it with the manifest.
+
+    Raises ObjectNotFound, DamagedBackup or EncryptionRefused.
+    """
+    info = repository.head(key)
+    if info.size != stored["size"]:
+        raise DamagedBackup(f"{repository.url(key)} has {info.size} bytes instead of {stored['size']}.")
+    repository.verify_encryption(info)
+    read_object([repository], key, stored)
+
+
+def read_object(
+    sources: Sequence[Repository], key: str, stored: dict[str, Any], health: SourceHealth | None = None
+) -> None:
+    """Read all parts of an object, each from the first source that has it right; raises what ``VerifiedParts`` does."""
+    with VerifiedParts(sources, key, stored, prefetch=PARTS_AT_ONCE, health=health) as parts:
+        for _part in parts:
+            pass
+
+
+def write_object(
+    sources: Sequence[Repository],
+    destination: Repository,
+    key: str,
+    stored: dict[str, Any],
+    health: SourceHealth | None = None,
+) -> None:
+    """Get each part, prove it, and only then put it; ``PARTS_AT_ONCE`` of them at a time.
+
+    The destination may be one of the sources: its object stays as it is until the new one is complete.
+    """
+    parts = VerifiedParts(sources, key, stored, health=health)
+    digests = stored["parts"]
+    if len(digests) == 1:
+        data = parts.fetch(1)
+        destination.put(key, data, sha256_hex=digests[0])
+        return
+    upload_id = destination.start_upload(key)
+
+    def move(number: int) -> dict[str, Any]:
+        return destination.put_part(key, upload_id, number, parts.fetch(number), digests[number - 1])
+
+    threads = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="copy-part")
+    try:
+        done = list(threads.map(move, range(1, len(digests) + 1)))
+        destination.complete_upload(key, upload_id, done)
+    except BaseException:
+        threads.shutdown(wait=True, cancel_futures=True)
+        destination.abort_upload(key, upload_id)
+        raise
+    finally:
+        threads.shutdown(wait=True, cancel_futures=True)
