@@ -128,7 +128,7 @@ def _find_created(qdrant: Qdrant, collection: str, before: set[str], patience: f
 
 
 def _own(qdrant: Qdrant, collection: str, snapshot: Json, before: set[str]) -> Json:
-    """The snapshot as the node lists it, once its checksum can be read; Busy when it is another client's.
+    """The snapshot with its checksum, once the node can tell that; Busy when it is another client's.
 
     Qdrant answers before the file with the checksum has surely been written, and then gives an empty one.
     """
@@ -139,13 +139,12 @@ def _own(qdrant: Qdrant, collection: str, snapshot: Json, before: set[str]) -> J
         if listed.get("checksum") != "" or time.monotonic() >= deadline:
             break
         time.sleep(FIRST_POLL_SECONDS)
-    known = (listed.get("size"), said or listed.get("checksum"))
-    if name in before or known != (snapshot["size"], listed.get("checksum")):
+    if name in before or not listed or (said or listed.get("checksum")) != listed.get("checksum"):
         raise Busy(
             f"Another client created the snapshot {name} in the same second on {qdrant.connection.url}.",
             "Let one client at a time create snapshots of a collection, then run this again.",
         )
-    return listed
+    return {**snapshot, "checksum": listed.get("checksum")}
 
 
 def old_snapshots(snapshots: list[Json], now: datetime, older_than: float) -> list[Json]:
