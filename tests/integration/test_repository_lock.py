@@ -172,21 +172,22 @@ def test_it_is_renewed_while_it_is_held(cleanup: ExitStack, repository: Reposito
     assert latest["since"] == first["since"]
 
 
-def test_a_holder_that_cannot_renew_knows_before_others_may_take_it(
+def test_a_holder_that_cannot_renew_stops_and_others_wait_until_it_expires(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Repository(repository.location) as cut_off, RepositoryLock(cut_off, "backup", life=3) as lock:
+    with Repository(repository.location) as cut_off, RepositoryLock(cut_off, "contended", life=3) as lock:
 
         def no_answer(*_given: Any, **_named: Any) -> None:
             raise StoreUnreachable("cut off")
 
         monkeypatch.setattr(cut_off, "put", no_answer)
         monkeypatch.setattr(repository_lock, "has_ended", lambda process: None)
+        expires = datetime.fromisoformat(content(repository, 1)["expires"].replace("Z", "+00:00"))
         wait_for(lambda: not lock.held, "the holder's end")
+        just_before = expires - timedelta(milliseconds=1)
         with pytest.raises(Busy):
-            RepositoryLock(repository, "backup").__enter__()
-        time.sleep(2.2)
-        with RepositoryLock(repository, "backup") as other:
+            RepositoryLock(repository, "contended", clock=lambda store: just_before).__enter__()
+        with RepositoryLock(repository, "contended", clock=lambda store: expires) as other:
             assert other.held
             assert not lock.held
 
