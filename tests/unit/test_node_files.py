@@ -44,9 +44,11 @@ def test_without_the_collections_directory_nothing_is_known(tmp_path: Path, name
     assert ack_indexes(tmp_path, name) is None
 
 
-def test_a_shard_without_a_wal_directory_is_not_known(tmp_path: Path) -> None:
+def test_a_shard_that_only_other_nodes_hold_hides_nothing(tmp_path: Path) -> None:
     (tmp_path / "collections" / "c" / "0").mkdir(parents=True)
     assert ack_indexes(tmp_path, "c") is None
+    shard(tmp_path, "c", 1, '{"ack_index": 41}')
+    assert ack_indexes(tmp_path, "c") == {1: 41}
 
 
 def test_snapshot_file(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 def ack_indexes(storage_path: str | Path, collection: str) -> dict[int, int | None] | None:
     """Return for each shard of ``collection`` on this node the WAL index that a replay would start at.
 
-    None stands for a shard without an acknowledgement yet: its replay starts at the beginning. Without an
-    answer (the result is None) the directory is not readable here, or is no storage directory of this collection.
+    None stands for a shard without an acknowledgement yet: its replay starts at the beginning. A shard that only other
+    nodes hold is left out: of it this node has a folder without ``wal``. Without an answer (the result is None) the
+    directory is not readable here, or is no storage directory of this collection.
     Source: ``collections/<c>/<shard>/wal/first-index`` holds ``{"ack_index": n}``, absent before the first one.
     """
     folder = _below(Path(storage_path) / "collections", collection)
@@ -24,7 +25,7 @@ def ack_indexes(storage_path: str | Path, collection: str) -> dict[int, int | No
     found: dict[int, int | None] = {}
     try:
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-            if entry.name.isdecimal() and entry.is_dir():
+            if entry.name.isdecimal() and entry.is_dir() and "wal" in os.listdir(entry.path):
                 found[int(entry.name)] = _ack_index(Path(entry.path) / "wal")
     except (OSError, ValueError):
         return None
