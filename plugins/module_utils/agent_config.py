@@ -13,7 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .errors import InvalidInput
@@ -45,7 +45,7 @@ _SPECIAL = {
 _CHOICES = {"encryption": ENCRYPTIONS, "checksum_mode": CHECKSUM_MODES, "addressing_style": ADDRESSING_STYLES}
 
 TOP = {"qdrant": _DICT, "repository": _DICT, "destinations": _LIST, "backup": _DICT, "copy": _DICT, "status": _DICT}
-TOP |= {"credentials_file": _TEXT, "lock_seconds": _NUMBER}
+TOP |= {"nodes": _DICT, "credentials_file": _TEXT, "lock_seconds": _NUMBER}
 QDRANT = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(QdrantConnection) if each.name not in _SECRETS}
 REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(StoreLocation) if each.name not in _SECRETS}
 BACKUP = {"collections": _LIST, "max_age": _SECONDS, "storage_path": _TEXT, "snapshots_path": _TEXT}
@@ -58,9 +58,13 @@ REPOSITORY_KEYS = dict.fromkeys(("access_key", "secret_key", "session_token"), _
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """What the agent of one host has to do. Ages are seconds; ``collections`` is ``[all]`` or names."""
+    """What the agent of one host has to do. Ages are seconds; ``collections`` is ``[all]`` or names.
+
+    ``qdrant``: the node on this host; ``nodes``: all of its cluster by name, empty where it stands for itself.
+    """
 
     qdrant: QdrantConnection
+    nodes: dict[str, QdrantConnection]
     repository: StoreLocation
     destinations: list[StoreLocation]
     collections: list[str]
@@ -90,10 +94,14 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
     repository, *destinations = _locations([given["repository"], *given.get("destinations", [])], keys, path)
     if backup.get("probes", 0) < 0 or copy.get("newest", 1) < 1:
         raise InvalidInput(f"In {path}, probes must be 0 or more, and newest 1 or more.")
+    qdrant = _connection(
+        given.get("qdrant", {}), keys, os.environ if environment is None else environment, f"qdrant in {path}"
+    )
+    nodes = given.get("nodes", {})
+    urls = _checked(nodes, dict.fromkeys(nodes, _TEXT), f"nodes in {path}")
     return AgentConfig(
-        qdrant=_connection(
-            given.get("qdrant", {}), keys, os.environ if environment is None else environment, f"qdrant in {path}"
-        ),
+        qdrant=qdrant,
+        nodes={name: replace(qdrant, url=url) for name, url in urls.items()},
         repository=repository,
         destinations=destinations,
         collections=_names(backup.pop("collections", [ALL]), f"backup in {path}"),

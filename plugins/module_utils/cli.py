@@ -21,6 +21,7 @@ from .agent_config import ALL, AgentConfig, read_config
 from .errors import Busy, DrError, InvalidInput, QdrantError, TargetUnfit
 from .formats.agent_status import UNKNOWN, WORDS
 from .operations.agent_status import backup_status
+from .operations.backup_from_here import back_up_from_here
 from .operations.backup_several import back_up_several
 from .operations.catalogue import list_backups
 from .operations.copy import Choice, copy_backups
@@ -37,8 +38,8 @@ Json = dict[str, Any]
 Command = Callable[[AgentConfig, argparse.Namespace], tuple[int, Json, list[str]]]
 
 _SPREAD = (
-    "The nodes of this cluster hold different shards, which the agent of one node cannot back up: schedule the playbook"
-    " vectorops.qdrant_dr.backup on a controller (as an AWX schedule) for this cluster."
+    "The nodes of this cluster hold different shards: name all nodes in qdrant_agent_nodes, or schedule the playbook"
+    " vectorops.qdrant_dr.backup on a controller."
 )
 
 
@@ -58,16 +59,17 @@ def main(arguments: Sequence[str] | None = None, default_config: str = DEFAULT_C
 
 
 def backup(config: AgentConfig, options: argparse.Namespace) -> tuple[int, Json, list[str]]:
-    """Back the node's collections up, where nobody else of the cluster does."""
+    """Back the collections of the node up, or of the cluster that is named, where nobody else does."""
     with Qdrant(config.qdrant) as qdrant, Repository(config.repository) as repository:
-        names = qdrant.collections() if config.collections == [ALL] else config.collections
+        nodes = {name: Qdrant(connection) for name, connection in config.nodes.items()}
+        names = _known_to([qdrant, *nodes.values()]) if config.collections == [ALL] else config.collections
         requests = [BackupRequest(name, **config.backup) for name in names]
         with _one_run(repository, "backup", config, options) as warnings:
-            try:
-                result = back_up_several(qdrant, repository, requests, check=options.check)
-            except DrError as error:
-                _explain_spread(error, qdrant, names)
-                raise
+            if nodes:
+                result = back_up_from_here(nodes, repository, requests, qdrant, check=options.check)
+                warnings += result["warnings"]
+            else:
+                result = _back_up_alone(qdrant, repository, requests, check=options.check)
     for entry in result["backups"]:
         warnings += [f"{entry['collection']}: {text}" for text in entry.get("warnings", [])]
     _warn(warnings)
@@ -127,14 +129,30 @@ def _one_run(
             warnings.append(f"the lock {name!r} could not be renewed in time: another run may have begun meanwhile")
 
 
-def _explain_spread(error: DrError, qdrant: Qdrant, names: list[str]) -> None:
+def _known_to(qdrants: list[Qdrant]) -> list[str]:
+    """The collections that the first of the nodes knows that answers."""
+    for qdrant in qdrants[:-1]:
+        with contextlib.suppress(QdrantError):
+            return qdrant.collections()
+    return qdrants[-1].collections()
+
+
+def _back_up_alone(qdrant: Qdrant, repository: Repository, requests: list[BackupRequest], check: bool) -> Json:
+    try:
+        return back_up_several(qdrant, repository, requests, check=check)
+    except DrError as error:
+        _explain_spread(error, qdrant, requests)
+        raise
+
+
+def _explain_spread(error: DrError, qdrant: Qdrant, requests: list[BackupRequest]) -> None:
     """Say what to do instead, where a collection was refused because other nodes hold the rest of it."""
     failures = [each["failure"]["code"] for each in error.result.get("failures", [])]  # type: ignore[attr-defined]
     if error.code != TargetUnfit.code and TargetUnfit.code not in failures:
         return
-    for name in names:
+    for request in requests:
         with contextlib.suppress(QdrantError):
-            placed = qdrant.collection_cluster(name)
+            placed = qdrant.collection_cluster(request.collection)
             local = {shard["shard_id"] for shard in placed["local_shards"]}
             if {shard["shard_id"] for shard in placed["remote_shards"]} - local:
                 error.hint = _SPREAD
@@ -154,6 +172,7 @@ def _fail(error: DrError, options: argparse.Namespace) -> int:
         if not options.json:
             _print(f"{WORDS[UNKNOWN]}: {sentence}")
         return UNKNOWN
+    _warn(error.result.get("warnings", []))  # type: ignore[arg-type]
     _say(sentence)
     return BUSY if isinstance(error, Busy) else FAILED
 
@@ -187,7 +206,7 @@ def _parser(default_config: str) -> argparse.ArgumentParser:
     shared.add_argument("--json", action="store_true", help="print one JSON document")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
-        ("backup", backup, "back up the collections of this node that need it"),
+        ("backup", backup, "back up the collections of this node, or its cluster, that need it"),
         ("copy", copy, "copy the newest backups to the destinations"),
     ):
         command = commands.add_parser(name, parents=[shared], help=text)

@@ -8,6 +8,7 @@ Users and running timers need a host of their own; everything else is real.
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import grp
 import json
@@ -24,6 +25,7 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.agent_config import read_config
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +34,8 @@ SECRETS = {"api_key": "key-of-the-node", "access_key": "AKIAEXAMPLE", "secret_ke
 SYSTEMD = shutil.which("systemd-analyze") is not None
 
 Json = dict[str, Any]
+AGENT = {"name": "vectorops.qdrant_dr.qdrant_agent"}
+BACKUP = "vectorops.qdrant_dr.qdrant_backup"
 
 
 def variables(folder: Path) -> Json:
@@ -62,12 +66,10 @@ def lay_out(folder: Path) -> None:
     shutil.copy(ROOT / "galaxy.yml", copy)
 
 
-def play(folder: Path, given: Json, *arguments: str) -> tuple[int, int, str]:
+def play(folder: Path, given: Json, *arguments: str, role: Json = AGENT) -> tuple[int, int, str]:
     """Run the role; returns its status, how many tasks changed something, and all that it printed."""
-    tasks = {"name": "vectorops.qdrant_dr.qdrant_agent"}
-    playbook = [
-        {"hosts": "localhost", "connection": "local", "gather_facts": False, "roles": [{"role": tasks["name"]}]}
-    ]
+    tasks = [{"name": "Run the role", "ansible.builtin.include_role": role}]
+    playbook = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
     (folder / "play.json").write_text(json.dumps(playbook), encoding="utf-8")
     (folder / "vars.json").write_text(json.dumps(given), encoding="utf-8")
     command = [str(Path(sys.executable).parent / "ansible-playbook"), str(folder / "play.json"), "-i", "localhost,"]
@@ -165,3 +167,27 @@ def test_a_calendar_that_systemd_does_not_know_is_refused(host: Path, tmp_path: 
     assert "Failed to parse calendar" in output
     given = {**variables(tmp_path), "qdrant_agent_destinations": [{"bucket": "backups", "cluster": "production"}]}
     assert play(tmp_path, given)[:2] == (2, 0), "two repositories of one name"
+    given = {**variables(tmp_path), "qdrant_agent_nodes": {"a": "a:6333"}}
+    status, changed, output = play(tmp_path, given)
+    assert (status, changed, "Give qdrant_agent_nodes as name: address" in output) == (2, 0, True), output
+
+
+def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    given = variables(tmp_path)
+    repository, api_key = given.pop("qdrant_agent_repository"), given.pop("qdrant_agent_api_key")
+    backup = {"storage_path": "/s", "snapshots_path": "/n", "keep_on_node": True, "probes": 3}
+    here = QdrantConnection("http://localhost:6333", api_key, False, "/ca", "/cert", "/key", 5.0, 60.0)
+    hosts = "groups['all'] | map('regex_replace', '(.+)', 'http://\\1:6333')"
+    own = {**dataclasses.asdict(here), **backup, "repository": repository, "collections": ["docs"], "max_age": "3h"}
+    own |= {"nodes": f"{{{{ dict(groups['all'] | zip({hosts})) }}}}"}
+    own |= {"on_calendar": "*-*-* 03:00:00 UTC", "randomized_delay": "3min"}
+    given |= {f"qdrant_backup_{name}": value for name, value in own.items()}
+    status, _changed, output = play(tmp_path, given, role={"name": BACKUP, "tasks_from": "schedule"})
+    assert status == 0, output
+    config = read_config(str(tmp_path / "etc" / "config.json"), environment={})
+    assert (config.qdrant, config.nodes) == (here, {"localhost": here})
+    assert (config.collections, config.backup) == (["docs"], {**backup, "max_age": 3 * 3600})
+    assert config.repository.secret_key == SECRETS["secret_key"]
+    timer = (tmp_path / "qdrant-dr-backup.timer").read_text()
+    assert "\nOnCalendar=*-*-* 03:00:00 UTC\nRandomizedDelaySec=3min\n" in timer

@@ -21,6 +21,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.rep
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.cluster import Cluster, make_sharded, start_cluster
 from tests.made_backups import make_backup
 from tests.proofs import holdings, verify_all, wait_for
 from tools.servers import QdrantServer
@@ -276,21 +277,75 @@ def test_keys_are_neither_on_the_command_line_nor_in_the_environment(
     assert running.wait(timeout=60) == 0
 
 
-def test_a_cluster_of_different_shards_is_sent_to_the_playbook(
-    agent: Callable[..., Agent], repository: Repository, stub: Callable[..., Any], stub_reply: Callable[..., None]
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with start_cluster(tmp_path_factory.mktemp("cluster"), 3) as started:
+        make_sharded(started.nodes, "docs")
+        make_sharded(started.nodes, "more", points=60)
+        yield started
+
+
+def nodes_of(cluster: Cluster) -> Json:
+    return {name: server.url for name, server in zip(cluster.names, cluster.servers, strict=True)}
+
+
+def test_a_cluster_of_different_shards_is_backed_up_where_its_nodes_are_named(
+    agent: Callable[..., Agent], cluster: Cluster, repository: Repository
 ) -> None:
-    """A stub answers for one node of a cluster, since the shared Qdrant stands alone."""
-    local = [{"shard_id": 0, "state": "Active", "points_count": 1}]
-    remote = [{"shard_id": 1, "peer_id": 2, "state": "Active"}]
-    placed = {"peer_id": 1, "local_shards": local, "remote_shards": remote, "shard_transfers": []}
-
-    def answer(handler: Any) -> None:
-        cluster = handler.path.endswith("/cluster")
-        body = {"result": placed if cluster else {"config": {"params": {}}}, "status": "ok", "time": 0}
-        stub_reply(handler, 200, json.dumps(body).encode())
-
-    host = agent(Qdrant(QdrantConnection(stub(answer=answer).url)), repository, backup=backups_of("docs"))
+    host = agent(cluster.nodes[0], repository, backup={"max_age": "1h"})
     refused = host.runs("backup")
     assert refused.returncode == 1
-    assert "shard 1 is not on this node" in refused.stderr
-    assert "schedule the playbook vectorops.qdrant_dr.backup" in refused.stderr
+    assert "is not on this node" in refused.stderr
+    assert "name all nodes in qdrant_agent_nodes" in refused.stderr
+    assert [key for key in holdings(repository) if not key.startswith(".locks/")] == []
+    host.config["nodes"] = nodes_of(cluster)
+    planned = host.runs("backup", "--check")
+    assert planned.stdout.count(": would make a backup, because there is no committed backup yet") == 2
+    assert [key for key in holdings(repository) if not key.startswith(".locks/")] == []
+    first = host.runs("backup", "--json")
+    made = json.loads(first.stdout)
+    assert (first.returncode, made["changed"]) == (0, True), first.stderr
+    assert [(entry["collection"], entry["shards"]) for entry in made["backups"]] == [("docs", 6), ("more", 6)]
+    assert sorted(verify_all(repository)) == sorted(entry["backup_id"] for entry in made["backups"])
+    second = host.runs("backup")
+    assert second.returncode == 0
+    assert second.stdout.count(": kept 2") == 2
+    assert host.runs("status").returncode == 0
+
+
+def test_of_two_agents_of_a_cluster_one_is_busy(
+    agent: Callable[..., Agent], cluster: Cluster, repository: Repository
+) -> None:
+    host = agent(cluster.nodes[0], repository, backup=backups_of("docs", max_age="1h"), nodes=nodes_of(cluster))
+    running = host.start("backup")
+    wait_for(lambda: list(repository.list("docs/started/")), "the backup's begin")
+    host.config["qdrant"]["url"] = cluster.servers[1].url
+    busy = host.runs("backup")
+    assert busy.returncode == 75
+    assert "The lock 'backup' of " in busy.stderr
+    assert running.wait(timeout=60) == 0
+    late = host.runs("backup")
+    assert (late.returncode, "docs: kept " in late.stdout) == (0, True)
+    assert len(verify_all(repository)) == 1
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["its own", "another"])
+def test_a_cluster_with_a_node_down_is_backed_up(
+    agent: Callable[..., Agent], cluster: Cluster, repository: Repository, own: bool
+) -> None:
+    facts = cluster.facts()
+    # The loss of the leader would make the others wait for a new one.
+    number = next(at for at, node in enumerate(facts) if int(node["peer_id"]) != node["leader"])
+    here = number if own else (number + 1) % len(facts)
+    host = agent(cluster.nodes[here], repository, nodes=nodes_of(cluster))
+    cluster.servers[number].kill()
+    try:
+        done = host.runs("backup", "--json")
+    finally:
+        cluster.servers[number].start()
+        wait_for(cluster.settled, "the node's return")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert sorted(verify_all(repository)) == sorted(entry["backup_id"] for entry in made["backups"])
+    assert [entry["shards"] for entry in made["backups"]] == [6, 6]
+    assert f"warning: n{number} is left out: Qdrant at {cluster.servers[number].url} " in done.stderr

@@ -19,6 +19,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_reposi
     store_location,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import InvalidInput
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 
 REPOSITORY = {"bucket": "backups", "cluster": "production"}
 SECRET = "a-very-secret-text"
@@ -51,6 +52,13 @@ def test_the_defaults_are_those_of_the_modules(tmp_path: Path) -> None:
     assert config.qdrant == qdrant_connection({name: option.get("default") for name, option in QDRANT_SPEC.items()})
     assert (config.collections, config.backup, config.copy_newest) == (["all"], {"max_age": None}, 1)
     assert (config.destinations, config.copy_collections, config.rpo) == ([], None, None)
+    assert config.nodes == {}
+
+
+def test_the_nodes_of_a_cluster_are_reached_alike(tmp_path: Path) -> None:
+    content = {"repository": REPOSITORY, "qdrant": {"ca_path": "/ca.pem"}, "nodes": {"a": "https://a:6333", "b": ""}}
+    config = read_config(written(tmp_path, content), {"QDRANT_API_KEY": "k"})
+    assert config.nodes == {"a": QdrantConnection("https://a:6333", api_key="k", ca_path="/ca.pem")}
 
 
 def test_empty_and_null_count_as_not_set(tmp_path: Path) -> None:
@@ -87,6 +95,9 @@ def test_the_key_comes_from_the_file_or_the_environment(tmp_path: Path) -> None:
         ({"repository": REPOSITORY, "backup": {"max_age": "soon"}}, "no duration"),
         ({"repository": REPOSITORY, "backup": {"probes": -1}}, "probes must be 0 or more"),
         ({"repository": REPOSITORY, "qdrant": {"url": "nowhere"}}, "no address"),
+        ({"repository": REPOSITORY, "nodes": {"a": "nowhere"}}, "no address"),
+        ({"repository": REPOSITORY, "nodes": {"a": 1}}, "a of nodes in "),
+        ({"repository": REPOSITORY, "nodes": ["a"]}, "nodes of "),
         ({"repository": {**REPOSITORY, "secret_key": SECRET}}, "holds secret_key"),
         ({"repository": REPOSITORY, "qdrant": {"api_key": SECRET}}, "holds api_key"),
         ({"repository": REPOSITORY, "destinations": [{**REPOSITORY, "access_key": SECRET}]}, "holds access_key"),

@@ -24,7 +24,11 @@ def load(role: str, path: str) -> Any:
 
 
 def options(role: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    """Those of all entry points."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry_point in load(role, "meta/argument_specs.yml")["argument_specs"].values():
+        for name, option in entry_point["options"].items():
+            assert found.setdefault(name, option) == option, name
     return found
 
 

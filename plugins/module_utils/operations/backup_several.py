@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import DrError, PartlyFailed
@@ -18,6 +19,17 @@ def back_up_several(
 ) -> dict[str, Any]:
     """Back up one collection after another; with ``check``, say what would be done and change nothing.
 
+    Returns and raises what ``each_request`` does.
+    """
+    one = _planned if check else back_up
+    return each_request(requests, lambda request: one(qdrant, repository, request))
+
+
+def each_request(
+    requests: list[BackupRequest], back_up_one: Callable[[BackupRequest], dict[str, Any]]
+) -> dict[str, Any]:
+    """Do one request after another.
+
     Returns ``{changed, backups}``. Raises the error of the only collection asked for, or ``PartlyFailed`` with
     ``changed``, ``backups`` and ``failures``.
     """
@@ -25,13 +37,11 @@ def back_up_several(
     failed: list[dict[str, Any]] = []
     for request in requests:
         try:
-            entry = _planned(qdrant, repository, request) if check else back_up(qdrant, repository, request)
+            backups.append(back_up_one(request))
         except DrError as error:
             if len(requests) == 1:
                 raise
             failed.append({"collection": request.collection, "failure": error.failure()})
-            continue
-        backups.append(entry)
     result: dict[str, Any] = {"changed": any(entry["changed"] for entry in backups), "backups": backups}
     if failed:
         reasons = " ".join(f"{entry['collection']}: {entry['failure']['detail']}" for entry in failed)

@@ -28,7 +28,6 @@ from .backup import need_of
 from .catalogue import newest_committed
 from .commit import commit
 from .leftovers import StartMarker, exists, find_leftovers, remove_objects, sweep, was_handed_over
-from .node_facts import read_node
 from .share import BackupRequest, ShareRun, ShareTask, iso, utc_now
 
 Json = dict[str, Any]
@@ -136,21 +135,6 @@ def _refuse_late(repository: Repository, collection: str, backup_id: str) -> Non
             f"{backup_id} was committed without this share: other nodes have stored its shards.",
             "The backup is whole. Find out why this node was given up.",
         )
-
-
-def back_up_from_here(nodes: dict[str, Qdrant], repository: Repository, request: BackupRequest) -> Json:
-    """All the steps by this process, which reaches every node (name -> node). Returns the summary of the backup."""
-    facts = [read_node(qdrant, name, [request.collection]) for name, qdrant in nodes.items()]
-    plan = plan_cluster(repository, facts, PlanRequest(request.collection))
-    try:
-        for name in plan["shares"]:
-            store_share(nodes[name], repository, request, plan, name)
-        return commit_shares(repository, [plan])
-    except BaseException:
-        with contextlib.suppress(DrError):
-            if not exists(repository, layout.manifest_key(request.collection, plan["backup_id"])):
-                abandon(repository, request.collection, plan["backup_id"])
-        raise
 
 
 def missing_shards(repository: Repository, plans: list[Json]) -> list[int]:

@@ -19,9 +19,9 @@ from ..formats.manifest import Manifest
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .backup import BackupRequest, back_up
+from .backup_from_here import back_up_from_here
 from .catalogue import find_backup
 from .check import check_collection, wait_until_ready
-from .cluster_backup import back_up_from_here
 from .preflight import preflight
 from .restore_mark import alias_for, half_restored, marks_on
 from .verified_parts import SourceHealth, VerifiedParts
@@ -190,7 +190,7 @@ class _Run:
         if self.qdrant.cluster().get("status") != "enabled":
             return str(back_up(self.qdrant, self.sources[0], request)["backup_id"])
         nodes = {node.connection.address: node for node in self.nodes}
-        return str(back_up_from_here(nodes, self.sources[0], request)["backup_id"])
+        return str(back_up_from_here(nodes, self.sources[0], [request])["backups"][0]["backup_id"])
 
     def fill(self) -> None:
         """Create the collection and upload every shard; on an error remove what this run has created."""
