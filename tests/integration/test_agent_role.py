@@ -66,9 +66,9 @@ def lay_out(folder: Path) -> None:
     shutil.copy(ROOT / "galaxy.yml", copy)
 
 
-def play(folder: Path, given: Json, *arguments: str, role: Json = AGENT) -> tuple[int, int, str]:
+def play(folder: Path, given: Json, *arguments: str, role: Json | None = None) -> tuple[int, int, str]:
     """Run the role; returns its status, how many tasks changed something, and all that it printed."""
-    tasks = [{"name": "Run the role", "ansible.builtin.include_role": role}]
+    tasks = [{"name": "Run the role", "ansible.builtin.include_role": role or AGENT}]
     playbook = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
     (folder / "play.json").write_text(json.dumps(playbook), encoding="utf-8")
     (folder / "vars.json").write_text(json.dumps(given), encoding="utf-8")

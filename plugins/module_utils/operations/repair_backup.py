@@ -68,9 +68,9 @@ class _Repair:
 
     def mend_manifest(self, recorded: str | None) -> None:
         """Take that of another region, if nothing speaks against its being the same."""
-        assert self.reading.manifest is not None
+        found = self.reading.manifest
         valid = {copy.manifest.sha256 for copy in self.reading.copies if copy.manifest is not None}
-        if len(valid) > 1 or recorded not in (None, self.reading.manifest.sha256):
+        if found is None or len(valid) > 1 or recorded not in (None, found.sha256):
             raise DamagedManifest("The other regions have a manifest that may not be the one that was here.")
         self._put(self.reading.manifest_key, self.reading.data, "application/json")
         if not self.check:
