@@ -214,9 +214,9 @@ def basic_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
-def http_status(port: int, path: str) -> int:
-    """Return the HTTP status of GET `path` on 127.0.0.1:`port`; raises OSError when nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+def http_status(port: int, path: str, address: str = "127.0.0.1") -> int:
+    """Return the HTTP status of GET `path` on `address`:`port`; raises OSError when nobody answers."""
+    connection = http.client.HTTPConnection(address, port, timeout=2)
     try:
         connection.request("GET", path)
         return connection.getresponse().status

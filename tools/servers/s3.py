@@ -13,17 +13,27 @@ from tools.servers.process import Server
 
 
 class S3Server(Server):
-    """A server that speaks S3 on 127.0.0.1, with credentials of its own.
+    """A server that speaks S3, with credentials of its own.
 
     Args:
         root: folder of this server alone.
         port_names: its ports; the one named `s3` is the endpoint.
         region_name: name of its region.
         stop_seconds: seconds between SIGTERM and SIGKILL in `stop`.
+        address: where it speaks S3.
     """
 
-    def __init__(self, root: Path, port_names: tuple[str, ...], *, region_name: str, stop_seconds: float) -> None:
+    def __init__(
+        self,
+        root: Path,
+        port_names: tuple[str, ...],
+        *,
+        region_name: str,
+        stop_seconds: float,
+        address: str = "127.0.0.1",
+    ) -> None:
         super().__init__(root, port_names, stop_seconds=stop_seconds)
+        self.address = address
         self.region = region_name
         self.access_key = "AK" + secrets.token_hex(9).upper()
         self.secret_key = secrets.token_hex(20)
@@ -36,7 +46,7 @@ class S3Server(Server):
     @property
     def endpoint(self) -> str:
         """Address of the S3 endpoint without a trailing slash."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def environment(self) -> dict[str, str]:
         """Return the AWS_* variables that give a command-line client access to this server."""

@@ -23,13 +23,14 @@ class SeaweedServer(S3Server):
     Args:
         root: folder of this server alone; the objects in it survive `stop` and `kill`.
         region_name: name of its region.
+        address: where it speaks S3; all else stays on 127.0.0.1.
     """
 
     name = "seaweedfs"
 
-    def __init__(self, root: Path, *, region_name: str = "us-east-1") -> None:
+    def __init__(self, root: Path, *, region_name: str = "us-east-1", address: str = "127.0.0.1") -> None:
         # Its own shutdown takes up to 17 s; what it acknowledged is on disk long before.
-        super().__init__(root, PORTS, region_name=region_name, stop_seconds=2.0)
+        super().__init__(root, PORTS, region_name=region_name, stop_seconds=2.0, address=address)
         self._sse_key = secrets.token_hex(32)
         self._write_configuration()
 
@@ -62,6 +63,7 @@ class SeaweedServer(S3Server):
             "filer.maxMB": 8,
             "filer.localSocket": "filer.sock",
             "s3": "true",
+            "s3.ip.bind": self.address,
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
             "s3.localSocket": "s3.sock",
@@ -88,6 +90,6 @@ class SeaweedServer(S3Server):
     def _is_ready(self) -> bool:
         # An anonymous request is refused once the gateway knows its identities, and /dir/assign answers 200 once a
         # volume server has registered: only then can an object be written.
-        if http_status(self.port, "/") != 403:
+        if http_status(self.port, "/", self.address) != 403:
             return False
         return http_status(self.port_of("master"), "/dir/assign") == 200
