@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a test on the controller does to the hosts of a scenario: log in, run a playbook, cut the power."""
+"""What a test on the controller does to the hosts of a scenario: log in, run a playbook, cut power and network."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository, StoreLocation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 300
@@ -27,6 +30,12 @@ def addresses(group: str) -> dict[str, str]:
 def generated_key() -> str:
     """Return the API key that the inventory generated for this run."""
     return _state("api_key").read_text(encoding="utf-8").strip()
+
+
+def qdrant(address: str, api_key: str | None = None, timeout: float = 30.0) -> Qdrant:
+    """Return the node at `address`; without another key, with the generated one."""
+    key = api_key or generated_key()
+    return Qdrant(QdrantConnection(f"http://{address}:6333", api_key=key, timeout=timeout))
 
 
 def on(address: str, command: str) -> subprocess.CompletedProcess[str]:
@@ -44,7 +53,18 @@ def on(address: str, command: str) -> subprocess.CompletedProcess[str]:
 
 def power(action: str, name: str) -> None:
     """Have tests/hosts/host do `action` (stop, cut or start) to a host."""
-    subprocess.run([os.environ["HOSTS_COMMAND"], action, name], check=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
+    _hosts(action, name)
+
+
+def network(action: str, one: str, other: str) -> None:
+    """Have tests/hosts/host part two hosts, or join them again."""
+    _hosts(action, one, other)
+
+
+def repository(cluster: str) -> Repository:
+    """Open the repository of a Qdrant cluster in the scenarios' store."""
+    access = json.loads(_state("store/access.json").read_text(encoding="utf-8"))
+    return Repository(StoreLocation(**access, name="store", cluster=cluster))
 
 
 class Playbook:
@@ -57,15 +77,20 @@ class Playbook:
     """
 
     def __init__(self, name: str, *arguments: str, **variables: Any) -> None:
-        command = ["ansible-playbook", "-i", str(ROOT / "molecule/hosts/connection.yml"), "-i", str(_inventory())]
+        command = ["ansible-playbook", "-i", str(ROOT / "molecule/hosts/inventory.yml"), "-i", str(_inventory())]
         command += [str(ROOT / "playbooks" / f"{name}.yml"), "-e", json.dumps(variables), *arguments]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL, check=False
         )
         self.status = done.returncode
         self.output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+        self.text = " ".join(self.output.split())
         recap = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", self.output, re.MULTILINE)
         self.changed = {host: int(changed) for host, changed in recap}
+
+
+def _hosts(*arguments: str) -> None:
+    subprocess.run([os.environ["HOSTS_COMMAND"], *arguments], check=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
 
 
 def _inventory() -> Path:

@@ -18,8 +18,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
     QdrantUnauthorized,
     QdrantUnreachable,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
-from tests.hosts.controller import Playbook, addresses, generated_key, on, power
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
+from tests.hosts.controller import Playbook, addresses, generated_key, on, power, qdrant
 
 HOSTS = addresses("qdrant")
 POINTS = 300
@@ -29,7 +29,7 @@ GIVING_UP_SECONDS = 150
 
 
 def node(name: str, api_key: str | None = None, timeout: float = 30.0) -> Qdrant:
-    return Qdrant(QdrantConnection(f"http://{HOSTS[name]}:6333", api_key=api_key or generated_key(), timeout=timeout))
+    return qdrant(HOSTS[name], api_key, timeout)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_bad_variables_are_refused_with_a_sentence(variables: dict[str, object],
     began = started("node1")
     run = Playbook("server", "--limit=node1", CONFIGURE, **variables)
     assert run.status == 2
-    assert says in " ".join(run.output.split())
+    assert says in run.text
     assert started("node1") == began
 
 
@@ -227,9 +227,7 @@ def test_no_node_is_touched_while_another_is_dead(products: str, dead_node: str)
     before = started("node1")
     run = Playbook("server", "--limit=node1", qdrant_server_log_level="WARN", qdrant_server_wait_seconds=4)
     assert run.status == 2
-    assert f"still have replicas that are not active, or shards on their way: {products}." in " ".join(
-        run.output.split()
-    )
+    assert f"still have replicas that are not active, or shards on their way: {products}." in run.text
     assert generated_key() not in run.output
     assert started("node1") == before
     assert on(HOSTS["node1"], "grep log_level /etc/qdrant/config.yaml").stdout == "log_level: INFO\n"

@@ -1,0 +1,225 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster on real hosts is backed up while it is written to and loses power and links, and comes back on other hosts.
+
+The order matters: the last test is of what went through all that.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import newest_committed
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import (
+    collection_digest,
+    wait_until_ready,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.cluster import KEYS, SIZES, copies, fill_key, key_sizes, make_sharded
+from tests.conftest import fill
+from tests.hosts.controller import Playbook, addresses, network, on, power, qdrant, repository
+from tests.proofs import holdings, verify_all, wait_for
+
+SOURCE, TARGET = addresses("source"), addresses("target")
+COLLECTIONS = ("docs", "tenants")
+ALIASES = {"docs-live": "docs", "tenants-live": "tenants"}
+READY_SECONDS = 120.0
+BATCH = 20
+# More than anybody writes.
+MILLION = 1_000_000
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def nodes() -> list[Qdrant]:
+    """The source: a collection with 6 shards and one with shard keys, two replicas of each shard."""
+    nodes = [qdrant(address) for address in SOURCE.values()]
+    make_sharded(nodes, "docs", points=3000)
+    make_sharded(nodes, "tenants", points=1200, keys=KEYS)
+    create = [{"create_alias": {"alias_name": a, "collection_name": c}} for a, c in ALIASES.items()]
+    nodes[0].update_aliases(create)
+    return nodes
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Repository]:
+    with repository("source") as opened:
+        yield opened
+
+
+@dataclass
+class Writer:
+    """Writes points numbered from `first` on to both collections, through one node, while in its `with` block."""
+
+    through: Qdrant
+    first: int
+    rounds: int = 0
+    acknowledged: dict[str, set[int]] = field(default_factory=lambda: {name: set() for name in COLLECTIONS})
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Writer:
+        self._thread = threading.Thread(target=self._write)
+        self._thread.start()
+        wait_for(lambda: self.acknowledged["tenants"], "the first write")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def so_far(self) -> dict[str, set[int]]:
+        """What was acknowledged until now."""
+        return {name: set(numbers) for name, numbers in self.acknowledged.items()}
+
+    @property
+    def sent(self) -> range:
+        """The numbers of all points that were sent, acknowledged or not."""
+        return range(self.first, self.first + self.rounds * BATCH)
+
+    def _write(self) -> None:
+        for key in itertools.cycle(KEYS):
+            if self._stop.wait(0.05):
+                return
+            self.rounds += 1
+            numbers = self.sent[-BATCH:]
+            with suppress(DrError):  # unknown whether it was written: nobody may rely on it
+                fill(self.through, "docs", BATCH, SIZES, first_id=numbers.start)
+                self.acknowledged["docs"].update(numbers)
+                fill_key(self.through, "tenants", key, BATCH, numbers.start)
+                self.acknowledged["tenants"].update(numbers)
+
+
+def back_up() -> Playbook:
+    return Playbook("backup", qdrant_hosts="source")
+
+
+def restore(collection: str, **variables: Any) -> None:
+    run = Playbook("restore", qdrant_hosts="node4", qdrant_restore_collection=collection, **variables)
+    assert run.status == 0, run.output[-3000:]
+
+
+def prove_newest(before: dict[str, set[int]], writer: Writer) -> None:
+    """Restore the newest backups: of the writer's points they have all of `before`, and none that it did not send."""
+    target = qdrant(TARGET["node4"])
+    for collection in COLLECTIONS:
+        proof = f"{collection}-proof"
+        # One replica of each shard: to make more takes Qdrant ten seconds.
+        how = {"qdrant_restore_aliases": ["none"], "qdrant_restore_replication_factor": 1}
+        restore(collection, qdrant_restore_target=proof, **how)
+        numbers = {point["payload"]["number"] for point in target.scroll(proof, vectors=False)}
+        assert before[collection] <= {number for number in numbers if number >= writer.first} <= set(writer.sent)
+        target.delete_collection(proof)
+
+
+def newest(store: Repository, collection: str) -> Manifest:
+    found = newest_committed(store, collection)
+    assert found is not None
+    return found
+
+
+def remains(store: Repository) -> set[str]:
+    """What belongs to no committed backup, after each of those was read to its last bit."""
+    folders = tuple(f"{c}/backups/{b}/" for c in COLLECTIONS for b in verify_all(store))
+    return {key for key in holdings(store) if not key.startswith(folders)}
+
+
+def share_begun(store: Repository, node: str) -> bool:
+    return any("/started/" in key and key.endswith(f"/{node}.json") for key in holdings(store))
+
+
+def hears(name: str, other: str) -> bool:
+    """Whether a host gets an answer from another one within a second."""
+    asked = on(SOURCE[name], f"timeout 1 bash -c '< /dev/tcp/{SOURCE[other]}/22'")
+    return asked.returncode == 0
+
+
+def indexes(node: Qdrant, collection: str) -> Json:
+    return {field: known["data_type"] for field, known in node.collection(collection)["payload_schema"].items()}
+
+
+def test_a_backup_while_writing_has_all_that_was_acknowledged_before(nodes: list[Qdrant], store: Repository) -> None:
+    with Writer(nodes[2], 1 * MILLION) as writer:
+        before = writer.so_far()
+        run = back_up()
+        after = writer.so_far()
+    assert run.status == 0, run.output[-3000:]
+    for name in COLLECTIONS:
+        assert f"{name}: made" in run.text
+        assert len(after[name]) > len(before[name])
+        made = newest(store, name)
+        assert {shard["wal"]["first_found_by"] for shard in made.shards} == {"ack_index"}
+        assert {snapshot["read_from"] for snapshot in made.fields["snapshots"]} == {"file"}
+        assert {shard["node"] for shard in made.shards} == set(SOURCE)
+    assert remains(store) == set()
+    prove_newest(before, writer)
+
+
+def test_the_power_of_a_host_fails_in_the_middle_of_its_share(nodes: list[Qdrant], store: Repository) -> None:
+    """Of the host that plans and commits for the others, too."""
+    with Writer(nodes[2], 2 * MILLION) as writer, ThreadPoolExecutor() as pool:
+        before = writer.so_far()
+        running = pool.submit(back_up)
+        wait_for(lambda: share_begun(store, "node1"), "the share of node1")
+        power("cut", "node1")
+        run = running.result()
+    power("start", "node1")
+    assert run.status == 0, run.output[-3000:]
+    assert "node1: The host cannot be reached any more." in run.text
+    for name in COLLECTIONS:
+        assert f"{name}: made" in run.text
+        assert {shard["node"] for shard in newest(store, name).shards} == {"node2", "node3"}
+    verify_all(store)
+    for name in COLLECTIONS:
+        wait_until_ready(nodes, name, READY_SECONDS)
+        assert set(copies(nodes[0], name).values()) == {2}
+    prove_newest(before, writer)
+
+
+def test_two_nodes_are_parted_during_a_backup(nodes: list[Qdrant], store: Repository) -> None:
+    """One of the two is written through, so that Qdrant gives up replicas of the other."""
+    earlier = {name: newest(store, name).backup_id for name in COLLECTIONS}
+    with Writer(nodes[0], 3 * MILLION) as writer, ThreadPoolExecutor() as pool:
+        before = writer.so_far()
+        running = pool.submit(back_up)
+        wait_for(lambda: share_begun(store, "node1"), "the share of node1")
+        network("part", "node1", "node2")
+        assert (hears("node1", "node2"), hears("node2", "node1"), hears("node1", "node3")) == (False, False, True)
+        run = running.result()
+    network("join", "node1", "node2")
+    made = {name for name in COLLECTIONS if newest(store, name).backup_id != earlier[name]}
+    assert made == {name for name in COLLECTIONS if f"{name}: made" in run.text}
+    assert (run.status == 0) == (made == set(COLLECTIONS))
+    for name in COLLECTIONS:
+        wait_until_ready(nodes, name, READY_SECONDS)
+    assert hears("node1", "node2")
+    prove_newest(before, writer)
+
+
+def test_a_quiet_cluster_comes_back_on_other_hosts_exactly(nodes: list[Qdrant], store: Repository) -> None:
+    before = {name: collection_digest(nodes[0], name) for name in COLLECTIONS}
+    assert back_up().status == 0
+    # The run that lost its power waits for a day: it might be at work behind a cut.
+    assert {key.partition("/started/")[2].partition("/")[2] for key in remains(store)} <= {"node1.json"}
+    for name in COLLECTIONS:
+        restore(name)
+    for target in (qdrant(address) for address in TARGET.values()):
+        for name in COLLECTIONS:
+            assert target.count(name) == before[name][0]
+            assert collection_digest(target, name) == before[name]
+            assert set(copies(target, name).values()) == {2}
+            assert indexes(target, name) == indexes(nodes[0], name)
+        assert target.aliases() == ALIASES
+        assert key_sizes(target, "tenants") == KEYS

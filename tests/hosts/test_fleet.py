@@ -1,0 +1,122 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two clusters and a single node with the agent, all in one inventory. The order matters: backups become more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import newest_committed
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.cluster import make_sharded
+from tests.hosts.controller import Playbook, addresses, generated_key, on, power, qdrant, repository
+from tests.proofs import holdings, verify_all, wait_for
+
+# The cluster's name in the store -> its hosts.
+FLEET = {"a": addresses("cluster_a"), "b": addresses("cluster_b"), "c": addresses("alone")}
+HOSTS = [name for hosts in FLEET.values() for name in hosts]
+ALONE = FLEET["c"]["c1"]
+AGENT_FILES = "/etc/qdrant-dr/config.json /etc/qdrant-dr/credentials.json"
+STAMP = "/var/lib/systemd/timers/stamp-qdrant-dr-backup.timer"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collections() -> None:
+    """A collection on each cluster and on the single node."""
+    for cluster, hosts in FLEET.items():
+        nodes = [qdrant(address) for address in hosts.values()]
+        make_sharded(nodes, f"of-{cluster}", points=600, replication_factor=len(nodes))
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[dict[str, Repository]]:
+    """The repositories of the fleet."""
+    with ExitStack() as stack:
+        yield {cluster: stack.enter_context(repository(cluster)) for cluster in FLEET}
+
+
+def committed(stores: dict[str, Repository]) -> dict[str, int]:
+    """How many backups each cluster has, every one of which was read to its last bit."""
+    return {cluster: len(verify_all(store)) for cluster, store in stores.items()}
+
+
+def newest(stores: dict[str, Repository], cluster: str) -> Manifest:
+    found = newest_committed(stores[cluster], f"of-{cluster}")
+    assert found is not None
+    return found
+
+
+def test_check_mode_says_what_would_be_done_and_does_nothing(stores: dict[str, Repository]) -> None:
+    run = Playbook("backup", "--check", "--diff")
+    assert run.status == 0, run.output[-3000:]
+    for cluster in FLEET:
+        assert f"of-{cluster}: would make a backup, because there is no committed backup yet" in run.text
+        assert holdings(stores[cluster]) == {}
+    # Who would store something: not the one that is excluded.
+    assert {name for name, changed in run.changed.items() if changed} == set(HOSTS) - {"a2"}
+    for cluster, hosts in FLEET.items():
+        assert all(qdrant(address).snapshots(f"of-{cluster}") == [] for address in hosts.values())
+
+
+def test_one_run_backs_up_the_whole_fleet(stores: dict[str, Repository]) -> None:
+    run = Playbook("backup")
+    assert run.status == 0, run.output[-3000:]
+    assert [run.text.count(f"of-{cluster}: made") for cluster in FLEET] == [1, 1, 1]
+    assert committed(stores) == {"a": 1, "b": 1, "c": 1}
+    assert {shard["node"] for shard in newest(stores, "a").shards} == {"a1"}
+    assert {shard["node"] for shard in newest(stores, "b").shards} == {"b1", "b2"}
+
+
+def test_the_next_run_has_nothing_to_do(stores: dict[str, Repository]) -> None:
+    before = {cluster: holdings(store) for cluster, store in stores.items()}
+    for arguments in (["--check", "--diff"], []):
+        run = Playbook("backup", *arguments, qdrant_backup_max_age="1h")
+        assert run.status == 0, run.output[-3000:]
+        assert run.changed == dict.fromkeys(HOSTS, 0)
+        assert [run.text.count(f"of-{cluster}: kept") for cluster in FLEET] == [1, 1, 1]
+    assert {cluster: holdings(store) for cluster, store in stores.items()} == before
+
+
+def test_a_limit_is_one_cluster(stores: dict[str, Repository]) -> None:
+    run = Playbook("backup", "--limit", "cluster_b")
+    assert run.status == 0, run.output[-3000:]
+    assert set(run.changed) == set(FLEET["b"])
+    assert committed(stores) == {"a": 1, "b": 2, "c": 1}
+
+
+def test_only_the_agents_user_reads_its_files() -> None:
+    files = on(ALONE, f"stat --format='%a %U' {AGENT_FILES}")
+    assert files.stdout.splitlines() == ["600 qdrant-dr"] * 2
+    assert generated_key() not in on(ALONE, "cat /etc/qdrant-dr/config.json; systemctl cat 'qdrant-dr-*'").stdout
+
+
+def test_the_timers_wait_for_their_time() -> None:
+    listed = json.loads(on(ALONE, "systemctl list-timers --all --output=json 'qdrant-dr-*'").stdout)
+    assert [timer["activates"] for timer in listed if timer["next"]] == ["qdrant-dr-backup.service"]
+    assert on(ALONE, "systemctl is-enabled qdrant-dr-backup.timer qdrant-dr-copy.timer").stdout == "enabled\ndisabled\n"
+
+
+def test_systemd_makes_a_backup_as_the_agents_user(stores: dict[str, Repository]) -> None:
+    started = on(ALONE, "systemctl start qdrant-dr-backup.service")
+    assert started.returncode == 0, on(ALONE, "journalctl --unit qdrant-dr-backup.service").stdout
+    assert committed(stores)["c"] == 2
+    assert {shard["wal"]["first_found_by"] for shard in newest(stores, "c").shards} == {"ack_index"}
+    assert on(ALONE, "systemctl show qdrant-dr-backup.service -P User").stdout == "qdrant-dr\n"
+    verdict = on(ALONE, "systemd-analyze security --no-pager --threshold=20 qdrant-dr-backup.service")
+    assert verdict.returncode == 0, verdict.stdout[-200:]
+    status = on(ALONE, "runuser -u qdrant-dr -- qdrant-dr status")
+    assert status.returncode == 0, status.stdout + status.stderr
+    assert generated_key() not in on(ALONE, "journalctl --unit 'qdrant-dr-*'").stdout
+
+
+def test_a_run_that_was_missed_is_made_up_for_after_the_boot(stores: dict[str, Repository]) -> None:
+    on(ALONE, f"touch --date='3 days ago' {STAMP}")
+    power("cut", "c1")
+    power("start", "c1")
+    wait_for(lambda: committed(stores)["c"] == 3, "the backup that was missed")
