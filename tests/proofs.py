@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import QdrantError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
@@ -62,6 +63,15 @@ def state_of(qdrant: Qdrant, *collections: str) -> dict[str, Any]:
         "aliases": qdrant.aliases(),
         "snapshots": {name: qdrant.snapshots(name) for name in names},
     }
+
+
+def answers(qdrant: Qdrant) -> bool:
+    """Whether a node tells of its cluster."""
+    try:
+        qdrant.cluster()
+    except QdrantError:
+        return False
+    return True
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:

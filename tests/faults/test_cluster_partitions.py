@@ -33,7 +33,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import READY_SECONDS, SIZES, Cluster, copies, make_sharded, start_cluster, store_shares
 from tests.conftest import fill
-from tests.proofs import holdings, verify_all, wait_for
+from tests.proofs import answers, holdings, verify_all, wait_for
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
@@ -165,11 +165,3 @@ def test_without_a_quorum_there_is_no_backup_and_no_restore(cluster: Cluster, re
 def start_without_waiting(server: Any) -> None:
     """Start a node that cannot become ready, as its peers are down."""
     server._spawn()
-
-
-def answers(qdrant: Qdrant) -> bool:
-    try:
-        qdrant.cluster()
-    except DrError:
-        return False
-    return True

@@ -30,7 +30,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.reposit
 from tests.cluster import KEYS, SIZES, copies, fill_key, key_sizes, make_sharded
 from tests.conftest import fill
 from tests.hosts.controller import Playbook, addresses, network, on, power, qdrant, repository
-from tests.proofs import holdings, verify_all, wait_for
+from tests.proofs import answers, holdings, verify_all, wait_for
 
 SOURCE, TARGET = addresses("source"), addresses("target")
 COLLECTIONS = ("docs", "tenants")
@@ -176,6 +176,7 @@ def test_the_power_of_a_host_fails_in_the_middle_of_its_share(nodes: list[Qdrant
         power("cut", "node1")
         run = running.result()
     power("start", "node1")
+    wait_for(lambda: answers(nodes[0]), "Qdrant on node1")
     assert run.status == 0, run.output[-3000:]
     assert "node1: The host cannot be reached any more." in run.text
     for name in COLLECTIONS:

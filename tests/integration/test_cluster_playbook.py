@@ -23,7 +23,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import Cluster, make_sharded, start_cluster
 from tests.made_backups import as_option, location_on
-from tests.proofs import holdings, verify_all, wait_for
+from tests.proofs import answers, holdings, verify_all, wait_for
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3, pytest.mark.slow]
@@ -125,12 +125,6 @@ def operator(cluster: Cluster, repository: Repository, tmp_path: Path) -> Operat
     for name, server in zip(cluster.names, cluster.servers, strict=True):
         operator.add_host(name, server)
     return operator
-
-
-def answers(node: Qdrant) -> bool:
-    with socket.socket() as probe:
-        host, port = node.connection.address.split("//")[-1].split(":")
-        return probe.connect_ex((host, int(port))) == 0
 
 
 def documents(repository: Repository, collection: str) -> list[Json]:
