@@ -32,6 +32,7 @@ from ..formats.manifest import Manifest
 from ..stores.repository import Repository
 from .catalogue import collections_of, list_backups, read_manifest
 from .object_copy import prove_object, write_object
+from .repository_lock import collection_lock
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,20 @@ def _copy_backup(copy: _BackupCopy, report: CopyReport, check: bool) -> None:
         return
     began = time.monotonic()
     entry: dict[str, Any] = {**_names(copy.manifest, copy.destination), "bytes": 0, "objects": 0, "objects_kept": 0}
-    if not check:
-        entry["leftovers_removed"] = _abort_uploads(copy)
+    if check:
+        entry["methods"] = _copy_objects(copy, entry, check)
+    else:
+        with collection_lock(copy.destination, copy.manifest.collection) as lock:
+            entry["leftovers_removed"] = _abort_uploads(copy)
+            entry["methods"] = _copy_objects(copy, entry, check)
+            lock.require()
+            _commit(copy)
+    entry["seconds"] = round(time.monotonic() - began, 3)
+    report.copied.append(entry)
+
+
+def _copy_objects(copy: _BackupCopy, entry: dict[str, Any], check: bool) -> list[str]:
+    """Copy what the destination lacks, counted in ``entry``; returns how."""
     methods = set()
     for key, stored in copy.objects():
         if _is_proved(copy.destination, key, stored):
@@ -190,11 +203,7 @@ def _copy_backup(copy: _BackupCopy, report: CopyReport, check: bool) -> None:
         methods.add(_expected_method(copy) if check else _copy_object(copy, key, stored))
         entry["objects"] += 1
         entry["bytes"] += stored["size"]
-    if not check:
-        _commit(copy)
-    entry["methods"] = sorted(methods)
-    entry["seconds"] = round(time.monotonic() - began, 3)
-    report.copied.append(entry)
+    return sorted(methods)
 
 
 def _is_committed(copy: _BackupCopy) -> bool:

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from ..errors import DamagedBackup, DamagedManifest, DrError
 from ..formats import layout
+from .leftovers import exists
 from .object_copy import prove_object, read_object, write_object
+from .repository_lock import collection_lock
 from .verified_parts import SourceHealth
-from .verify_backup import BEYOND_REPAIR, BackupReading, RegionCopy
+from .verify_backup import BEYOND_REPAIR, BackupReading, Finding, RegionCopy
 
 
 def repair_backup(
@@ -26,10 +29,13 @@ def repair_backup(
     """
     for copy in reading.alike:
         repair = _Repair(reading, copy, health, check)
-        for key, stored in reading.objects():
-            repair.attempt(key, repair.mend_object, key, stored)
-            repair.attempt(layout.sidecar_key(key), repair.mend_sidecar, key, stored)
-        repair.attempt(reading.manifest_key, repair.mend_manifest, recorded.get(copy.region.name))
+        if not copy.findings:
+            continue
+        try:
+            with nullcontext() if check else collection_lock(copy.region, reading.collection):
+                repair.mend_all(recorded.get(copy.region.name))
+        except DrError as error:
+            repair.tell(copy.findings, error)
 
 
 class _Repair:
@@ -39,6 +45,15 @@ class _Repair:
         self.reading, self.copy, self.health, self.check = reading, copy, health, check
         self.region = copy.region
 
+    def mend_all(self, recorded: str | None) -> None:
+        """Mend what can be mended; raises DamagedBackup where the backup was pruned since it was looked at."""
+        if not exists(self.region, self.reading.manifest_key):
+            raise DamagedBackup("The backup is not there any more.")
+        for key, stored in self.reading.objects():
+            self.attempt(key, self.mend_object, key, stored)
+            self.attempt(layout.sidecar_key(key), self.mend_sidecar, key, stored)
+        self.attempt(self.reading.manifest_key, self.mend_manifest, recorded)
+
     def attempt(self, key: str, mend: Callable[..., None], *arguments: Any) -> None:
         """Mend the object at ``key`` if something is wrong with it; its findings tell how that went."""
         findings = [finding for finding in self.copy.findings if finding.object == key]
@@ -47,11 +62,16 @@ class _Repair:
         try:
             mend(*arguments)
         except DrError as error:
-            for finding in findings:
-                finding.reason = f"{finding.reason.rstrip('.')}. Not repaired: {error.detail}"
+            self.tell(findings, error)
             return
         for finding in findings:
             finding.repaired = True
+
+    @staticmethod
+    def tell(findings: Sequence[Finding], error: DrError) -> None:
+        """Say why these were not repaired."""
+        for finding in findings:
+            finding.reason = f"{finding.reason.rstrip('.')}. Not repaired: {error.detail}"
 
     def mend_object(self, key: str, stored: dict[str, Any]) -> None:
         """The own good parts come first: a region far away is asked for the bad ones only."""

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import quote
 
 from ..errors import Busy, DrError, InvalidInput, ObjectExists, ObjectNotFound
 from ..formats.lock_layout import lock_generation, lock_key, locks_prefix
@@ -81,6 +82,14 @@ class RepositoryLock:
     def held(self) -> bool:
         """Whether it is still held: not where it could not be renewed in time."""
         return _uptime() < self._deadline
+
+    def require(self) -> None:
+        """Raise Busy if it is not held any more: another run may have begun."""
+        if not self.held:
+            raise Busy(
+                f"The lock {self._name!r} of {self._repository.url('')} could not be renewed in time.",
+                "Another run may have begun meanwhile: run again.",
+            )
 
     # -- taking it
 
@@ -202,6 +211,14 @@ class RepositoryLock:
             written = self._repository.head(key).last_modified or utc_now()
             return {"expires": iso(written + timedelta(seconds=self._life))}
         return dict(holder)
+
+
+def collection_lock(repository: Repository, collection: str) -> RepositoryLock:
+    """The lock of those who change committed backups of a collection: copies that arrive, repairs, and prunes.
+
+    A backup that is being made needs none: nobody else touches what has no manifest and was written to lately.
+    """
+    return RepositoryLock(repository, f"backups-of-{quote(collection, safe='')}")
 
 
 def _is_free(holder: Json, now: datetime) -> bool:
