@@ -159,6 +159,12 @@ class BackupNotFound(DrError):
     code = "backup_not_found"
 
 
+class PruneRefused(DrError):
+    """A limit on what may be pruned in one run forbids what the policy asks for."""
+
+    code = "prune_refused"
+
+
 class TargetExists(DrError):
     """The restore target has that name already."""
 

@@ -46,7 +46,7 @@ options:
     type: str
   newest:
     description:
-      - Verify this many of the newest backups of each collection.
+      - Verify this many of the newest backups of each collection that each repository holds.
       - Without this and O(backup_id), all are verified.
     type: int
   level:

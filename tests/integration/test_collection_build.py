@@ -41,6 +41,7 @@ MODULES = {
     "backup_copy",
     "backup_info",
     "backup_plan",
+    "backup_prune",
     "backup_share",
     "backup_verify",
     "collection_check",

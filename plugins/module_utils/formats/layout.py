@@ -101,6 +101,18 @@ def marked_backup(key: str) -> str | None:
     return found.group(1) if found and is_backup_id(found.group(1)) else None
 
 
+def folder_of(key: str) -> str | None:
+    """The backup in whose folder a key lies, None if it lies in none."""
+    found = re.match(r"[^/]+/backups/([^/]+)/", key)
+    return found.group(1) if found and is_backup_id(found.group(1)) else None
+
+
+def recorded_backup(key: str) -> str | None:
+    """The backup whose record of verifications has this key, None if it is none."""
+    found = re.fullmatch(r"[^/]+/verified/([^/]+)\.json", key)
+    return found.group(1) if found and is_backup_id(found.group(1)) else None
+
+
 def verified_key(collection: str, backup_id: str) -> str:
     """What the last verifications of a backup found in this repository."""
     return f"{check_collection_name(collection)}/verified/{backup_id}.json"

@@ -21,6 +21,8 @@ SCHEMA_VERSION = 1
 KIND = "vectorops.qdrant_dr/verified"
 EXISTS, CONTENT = "exists", "content"
 LEVELS = (EXISTS, CONTENT)
+# The results of a verification after which a backup is whole.
+GOOD_RESULTS = ("good", "repaired")
 
 Key = TypeVar("Key")
 

@@ -56,6 +56,12 @@ def was_handed_over(repository: Repository, key: str) -> bool:
     return marker is None or "pid" not in marker["process"]
 
 
+def is_at_work(repository: Repository, key: str) -> bool:
+    """Whether the process that wrote the marker at ``key`` is seen to run."""
+    marker = _marker(repository, key)
+    return marker is not None and has_ended(marker["process"]) is False
+
+
 def find_leftovers(repository: Repository, qdrant: Qdrant, collection: str, now: datetime) -> list[dict[str, Any]]:
     """Runs that began and are over without their end, one entry a marker, where there is something to remove from here.
 

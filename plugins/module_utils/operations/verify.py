@@ -20,6 +20,7 @@ from ..version import TOOL
 from .catalogue import READERS, collections_of, committed_ids
 from .copy import Choice
 from .repair_backup import repair_backup
+from .verification_record import read_record
 from .verified_parts import SourceHealth
 from .verify_backup import ENCRYPTION, BackupReading, Finding, RegionCopy, look_at_backup
 
@@ -134,7 +135,10 @@ class _Run:
             held = self._held(collection)
             ids = sorted(set().union(*held.values()), reverse=True)
             wanted = self.request.choice.backup_ids
-            chosen = ids[: self.request.choice.newest] if wanted is None else [name for name in wanted if name in ids]
+            newest = {
+                name for there in held.values() for name in sorted(there, reverse=True)[: self.request.choice.newest]
+            }
+            chosen = [name for name in ids if name in (newest if wanted is None else wanted)]
             missing = [name for name in wanted or [] if name not in ids]
             if missing or (not ids and self.request.collections is not None):
                 what = f"committed backup {', '.join(missing)}" if missing else "committed backup"
@@ -185,7 +189,7 @@ class _Run:
         records = {}
         for region in self.regions:
             if region.name in self.holders[key]:
-                records[region.name] = _read_record(region, *key)
+                records[region.name] = read_record(region, *key)
         return records
 
     def verify(self, collection: str, backup_id: str) -> None:
@@ -231,14 +235,6 @@ class _Run:
             self.report.changed = True
         except StoreError as error:
             self.report.warnings.append(f"{copy.region.name}: the outcome could not be kept. {error.detail}")
-
-
-def _read_record(region: Repository, collection: str, backup_id: str) -> VerificationRecord:
-    try:
-        return VerificationRecord.parse(region.get(layout.verified_key(collection, backup_id)))
-    except StoreError:
-        # There is none yet, or what is wrong with the region shows when the backup itself is read.
-        return VerificationRecord()
 
 
 def _entry(finding: Finding) -> dict[str, Any]:

@@ -1,0 +1,223 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prune the backups of one collection in one region, and sweep up what belongs to no backup."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ..errors import DamagedManifest, ObjectNotFound, PruneRefused
+from ..formats import layout
+from ..formats.retention import RetentionPolicy, reasons_to_keep
+from ..formats.verification import CONTENT, GOOD_RESULTS
+from ..stores.location import ObjectInfo
+from ..stores.repository import Repository
+from ..stores.versions import ObjectLock
+from .catalogue import READERS, read_manifest
+from .erase import Erased, Eraser
+from .leftovers import exists, is_at_work
+from .repository_lock import RepositoryLock
+from .verification_record import read_record
+
+_NAMED_IN_ERRORS = 5
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class PruneLimits:
+    """What keeps a run from going too far.
+
+    ``grace``: seconds for which what belongs to no backup is left alone. ``require_verified``: refuse where the content
+    of the newest backup was not verified. ``max_delete_percent``: refuse to remove a larger share of a collection's
+    backups.
+    """
+
+    grace: float
+    require_verified: bool
+    max_delete_percent: float
+
+
+@dataclass
+class CollectionHoldings:
+    """All objects of a collection, by what they belong to: the folders of backups, markers of runs, records."""
+
+    folders: dict[str, list[ObjectInfo]] = field(default_factory=dict)
+    markers: dict[str, list[ObjectInfo]] = field(default_factory=dict)
+    records: dict[str, ObjectInfo] = field(default_factory=dict)
+    committed: set[str] = field(default_factory=set)
+
+
+def read_holdings(region: Repository, collection: str) -> CollectionHoldings:
+    """One listing of everything."""
+    found = CollectionHoldings()
+    backups = layout.backups_prefix(collection)
+    for item in region.list(f"{layout.check_collection_name(collection)}/"):
+        backup_id, _slash, name = item.key.removeprefix(backups).partition("/")
+        if item.key.startswith(backups) and layout.is_backup_id(backup_id):
+            found.folders.setdefault(backup_id, []).append(item)
+            if name == layout.MANIFEST:
+                found.committed.add(backup_id)
+        elif (marked := layout.marked_backup(item.key)) is not None:
+            found.markers.setdefault(marked, []).append(item)
+        elif (recorded := layout.recorded_backup(item.key)) is not None:
+            found.records[recorded] = item
+    return found
+
+
+class CollectionPrune:
+    """One collection in one region. ``entry`` is what the module documents as an element of ``pruned``."""
+
+    def __init__(
+        self,
+        region: Repository,
+        collection: str,
+        policy: RetentionPolicy,
+        limits: PruneLimits,
+        eraser: Eraser,
+        lock: RepositoryLock | None,
+    ) -> None:
+        """``lock``: what keeps others from changing these backups; None in check mode."""
+        self.region, self.collection, self.policy, self.limits = region, collection, policy, limits
+        self.eraser, self.lock = eraser, lock
+        self.entry: dict[str, Any] = {"region": region.name, "collection": collection, "bytes": 0}
+        self.entry |= {name: [] for name in ("kept", "removed", "locked", "swept")}
+
+    def run(self) -> None:
+        """Decide, refuse or prune, and sweep.
+
+        Raises:
+            DamagedManifest: the catalogue cannot be read whole.
+            PruneRefused: a limit forbids it.
+            Busy: another run has taken over meanwhile.
+            StoreError: the region failed; ``entry`` has what was removed until then.
+        """
+        holdings = read_holdings(self.region, self.collection)
+        committed = self._valid(sorted(holdings.committed))
+        reasons = reasons_to_keep(
+            {backup_id: layout.backup_time(backup_id) for backup_id in committed}, self.policy, self.eraser.now
+        )
+        going = [backup_id for backup_id in committed if not reasons[backup_id]]
+        self.entry["kept"] = [
+            {"backup_id": backup_id, "reasons": reasons[backup_id]}
+            for backup_id in reversed(committed)
+            if reasons[backup_id]
+        ]
+        if going:
+            self._refuse_too_much(committed, going)
+            self._refuse_unverified(committed)
+        for backup_id in going:
+            self._remove(backup_id, holdings.folders[backup_id])
+        self._sweep(holdings)
+
+    # -- deciding
+
+    def _valid(self, backup_ids: list[str]) -> list[str]:
+        """The backups whose manifest is valid, which is all of them: one that is not might be what a rule counts on."""
+
+        def fault_of(backup_id: str) -> str | None:
+            try:
+                read_manifest(self.region, self.collection, backup_id)
+            except ObjectNotFound:
+                return ""
+            except DamagedManifest as error:
+                return error.detail
+            return None
+
+        with ThreadPoolExecutor(READERS, thread_name_prefix="prune-read") as threads:
+            faults = dict(zip(backup_ids, threads.map(fault_of, backup_ids), strict=True))
+        damaged = [f"{backup_id}: {fault}" for backup_id, fault in faults.items() if fault]
+        if damaged:
+            raise DamagedManifest(
+                f"The catalogue of {self.collection!r} in {self.region.name} cannot be read whole, and nothing of it"
+                f" was pruned. {'; '.join(damaged[:_NAMED_IN_ERRORS])}",
+                "Repair it with backup_verify, or delete what cannot be repaired.",
+            )
+        return [backup_id for backup_id, fault in faults.items() if fault is None]
+
+    def _refuse_too_much(self, committed: list[str], going: list[str]) -> None:
+        share = 100 * len(going) / len(committed)
+        if share > self.limits.max_delete_percent:
+            raise PruneRefused(
+                f"The policy would remove {len(going)} of {len(committed)} backups of {self.collection!r} in"
+                f" {self.region.name}, which is {share:.0f}% and more than {self.limits.max_delete_percent:g}%.",
+                "Look at them in check mode; if they are meant to go, raise max_delete_percent for this run.",
+            )
+
+    def _refuse_unverified(self, committed: list[str]) -> None:
+        newest = committed[-1]
+        if not self.limits.require_verified:
+            return
+        known = read_record(self.region, self.collection, newest).levels.get(CONTENT)
+        if known is None or known["result"] not in GOOD_RESULTS:
+            state = "was never verified" if known is None else f"was found {known['result']}"
+            raise PruneRefused(
+                f"The content of {newest}, the newest backup of {self.collection!r} in {self.region.name}, {state}.",
+                "Run backup_verify with level content first, or set require_verified to false.",
+            )
+
+    # -- removing
+
+    def _remove(self, backup_id: str, objects: list[ObjectInfo]) -> None:
+        outcome = self._erase(backup_id, objects, committed=True)
+        if isinstance(outcome, Erased):
+            self.entry["removed"].append({"backup_id": backup_id, "objects": outcome.objects, "bytes": outcome.size})
+
+    def _erase(self, backup_id: str, objects: list[ObjectInfo], committed: bool) -> Erased | ObjectLock:
+        if self.lock is not None:
+            self.lock.require()
+        outcome = self.eraser.erase(backup_id, objects)
+        if isinstance(outcome, Erased):
+            self.entry["bytes"] += outcome.size
+        else:
+            until = outcome.until.astimezone(timezone.utc).isoformat() if outcome.until else None
+            self.entry["locked"].append(
+                {"backup_id": backup_id, "committed": committed, "until": until, "legal_hold": outcome.legal_hold}
+            )
+        return outcome
+
+    def _sweep(self, holdings: CollectionHoldings) -> None:
+        """Remove what belongs to no backup and was not touched for the time of grace."""
+        uploads = list(self.region.uploads(layout.backups_prefix(self.collection)))
+        for backup_id in sorted(holdings.folders.keys() - holdings.committed):
+            objects = holdings.folders[backup_id]
+            if not self._is_quiet(backup_id, holdings, uploads):
+                continue
+            # A listing that lacks the manifest must not cost a backup.
+            if exists(self.region, layout.manifest_key(self.collection, backup_id)):
+                continue
+            if isinstance(self._erase(backup_id, objects, committed=False), Erased):
+                self.entry["swept"] += [f"object {item.key}" for item in objects]
+        for key, upload_id, _begun in uploads:
+            folder = layout.folder_of(key)
+            if folder is not None and self._is_quiet(folder, holdings, uploads):
+                if not self.eraser.check:
+                    self.region.abort_upload(key, upload_id)
+                self.entry["swept"].append(f"multipart upload of {key}")
+        self._sweep_records(holdings)
+
+    def _is_quiet(self, backup_id: str, holdings: CollectionHoldings, uploads: list[tuple[str, str, datetime]]) -> bool:
+        """Whether nobody works on this backup, and nobody has for the time of grace."""
+        markers = holdings.markers.get(backup_id, [])
+        times = [item.last_modified or _LONG_AGO for item in holdings.folders.get(backup_id, []) + markers]
+        times += [begun for key, _upload_id, begun in uploads if layout.folder_of(key) == backup_id]
+        if self.eraser.now - max(times, default=_LONG_AGO) < timedelta(seconds=self.limits.grace):
+            return False
+        return not any(is_at_work(self.region, item.key) for item in markers)
+
+    def _sweep_records(self, holdings: CollectionHoldings) -> None:
+        lonely = [
+            item.key
+            for backup_id, item in sorted(holdings.records.items())
+            if backup_id not in holdings.folders and self._is_old(item)
+        ]
+        if lonely and not self.eraser.check:
+            self.region.delete(lonely)
+        self.entry["swept"] += [f"object {key}" for key in lonely]
+
+    def _is_old(self, item: ObjectInfo) -> bool:
+        age = self.eraser.now - (item.last_modified or _LONG_AGO)
+        return age >= timedelta(seconds=self.limits.grace)
