@@ -89,7 +89,9 @@ suboptions:
       - Without it, the store uses its default key.
     type: str
   connect_timeout:
-    description: Seconds to wait for a connection.
+    description:
+      - Seconds to wait for a connection.
+      - Where there are several repositories, one that cannot be reached costs about this once.
     type: float
     default: 10.0
   read_timeout:
@@ -104,14 +106,14 @@ suboptions:
 """
 
 
-def _option(name: str, description: str, path: str | None = None) -> str:
-    """One required option; ``path`` is how its suboptions are referred to."""
-    text = f"{name}:\n  description:\n{description}\n  required: true"
+def _option(name: str, description: str, path: str | None = None, required: bool = True) -> str:
+    """One option; ``path`` is how its suboptions are referred to."""
+    text = f"{name}:\n  description:\n{description}" + ("\n  required: true" if required else "")
     return textwrap.indent(text + textwrap.indent(_REPOSITORY % {"option": path or name}, "  "), "  ")
 
 
-def _list_option(name: str, description: str) -> str:
-    return _option(name, description, path=f"{name}[]").replace(
+def _list_option(name: str, description: str, required: bool = True) -> str:
+    return _option(name, description, path=f"{name}[]", required=required).replace(
         "    type: dict\n", "    type: list\n    elements: dict\n", 1
     )
 
@@ -123,7 +125,8 @@ requirements:
 
 
 class ModuleDocFragment:
-    """Fragments: DOCUMENTATION (option O(repository)), SOURCES and REGIONS (ordered lists), COPY (source, targets)."""
+    """Fragments: DOCUMENTATION (option O(repository)), SOURCES and REGIONS (ordered lists), COPY (source, targets),
+    INFO (one repository or a list)."""
 
 
 # Set from outside, because ansible-test takes every assignment inside of that class for literal YAML.
@@ -150,5 +153,11 @@ ModuleDocFragment.REGIONS = (
     + _list_option(
         "repositories", "    - The repositories of all regions that hold the backups, in the order of preference."
     )
+    + _REQUIREMENTS
+)
+ModuleDocFragment.INFO = (
+    "options:\n"
+    + _option("repository", "    - The repository to look at. Give this or O(repositories).", required=False)
+    + _list_option("repositories", "    - The repositories of all regions, in the order of preference.", required=False)
     + _REQUIREMENTS
 )

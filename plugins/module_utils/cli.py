@@ -23,8 +23,8 @@ from .formats.agent_status import UNKNOWN, WORDS
 from .operations.agent_status import backup_status
 from .operations.backup_from_here import back_up_from_here
 from .operations.backup_several import back_up_several
-from .operations.catalogue import list_backups
 from .operations.copy import Choice, copy_backups
+from .operations.regions_catalogue import list_backups
 from .operations.repository_lock import RepositoryLock
 from .operations.share import BackupRequest
 from .stores.qdrant import Qdrant

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_info
-short_description: List the backups that a repository holds
+short_description: List the backups that repositories hold
 version_added: 0.1.0
 author:
   - VectorOps contributors (@vectorops)
 description:
-  - Lists the committed backups of one collection or of all, newest first.
+  - Lists the committed backups of one collection or of all, newest first, of one repository or of all regions.
   - Tells how old the newest one is, and whether that meets a recovery point objective (RPO).
   - What an interrupted backup has left is not listed as a backup, but named as uncommitted.
+  - Of several repositories, one that cannot be reached costs one O(repositories[].connect_timeout), is named in
+    RV(unreachable), and leaves the others to be listed.
 extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
-  - vectorops.qdrant_dr.repository
+  - vectorops.qdrant_dr.repository.info
 attributes:
   check_mode:
     support: full
@@ -65,6 +67,18 @@ EXAMPLES = r"""
       cluster: production
       region: eu-central-1
   register: products
+
+- name: See what is left after the first region is lost
+  vectorops.qdrant_dr.backup_info:
+    collection: products
+    repositories:
+      - bucket: qdrant-backups-eu
+        cluster: production
+        region: eu-central-1
+        connect_timeout: 5
+      - bucket: qdrant-backups-us
+        cluster: production
+        region: us-east-1
 
 - name: Stop if the newest one is too old
   ansible.builtin.assert:
@@ -133,6 +147,11 @@ backups:
       type: list
       elements: str
       returned: when RV(backups[].state=committed)
+    regions:
+      description: Names of the repositories that hold it.
+      type: list
+      elements: str
+      returned: always
     manifest_sha256:
       description: The digest of the manifest, the same in every region.
       type: str
@@ -203,12 +222,63 @@ rpo_met:
   returned: when O(rpo) is set
   type: bool
   sample: true
+regions:
+  description: For each repository and collection, the newest committed backup there, as in RV(freshness).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    region:
+      description: Name of the repository.
+      type: str
+      returned: always
+    collection:
+      description: The collection's name.
+      type: str
+      returned: always
+    newest:
+      description: Id of its newest committed backup there, or null.
+      type: str
+      returned: always
+    age_seconds:
+      description: Seconds since the snapshot of that backup began, or null.
+      type: float
+      returned: always
+    rpo_met:
+      description: Whether that is at most O(rpo); null without O(rpo).
+      type: bool
+      returned: always
+  sample:
+    - region: qdrant-backups-us
+      collection: products
+      newest: 20261121T020000Z-d4e5f6
+      age_seconds: 91425.114
+      rpo_met: false
+unreachable:
+  description: Repositories that could not be read, and why.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    region:
+      description: Name of the repository.
+      type: str
+      returned: always
+    reason:
+      description: Why.
+      type: str
+      returned: always
+  sample: []
 uncommitted:
   description: Backups that have objects and no manifest. They are being made, or their run was interrupted.
   returned: success
   type: list
   elements: dict
   contains:
+    region:
+      description: Name of the repository.
+      type: str
+      returned: always
     collection:
       description: The collection's name.
       type: str
@@ -241,6 +311,7 @@ failure:
       returned: always
 """
 
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from typing import Any
 
@@ -248,58 +319,55 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
     collection_names,
+    repositories_option,
     repository_option,
-    store_location,
+    store_locations,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_duration, parse_moment
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import (
-    collections_of,
-    freshness,
-    list_backups,
-    newest_committed,
-    uncommitted,
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.regions_catalogue import (
+    CatalogueRequest,
+    read_catalogue,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 
 
-def catalogue(params: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Read the catalogue as the options say."""
-    filters = {name: params[name] and parse_moment(params[name], name) for name in ("since", "until")}
-    rpo = None if params["rpo"] is None else parse_duration(params["rpo"], "rpo")
+def request_of(params: dict[str, Any]) -> CatalogueRequest:
+    """What the options ask for. Raises InvalidInput."""
     if params["limit"] is not None and params["limit"] < 1:
         raise InvalidInput(f"limit is {params['limit']}.", "Give 1 or more.")
-    wanted = params["collection"]
-    with Repository(store_location(params["repository"])) as repository:
-        names = collections_of(repository) if wanted is None else collection_names([wanted])
-        backups = [
-            entry
-            for name in names
-            for entry in list_backups(repository, name, limit=params["limit"], manifests=params["manifest"], **filters)
-        ]
-        fresh = [{"collection": name, **freshness(newest_committed(repository, name), now, rpo)} for name in names]
-        unfinished = [
-            {"collection": name, "backup_id": backup_id}
-            for name in names
-            for backup_id in uncommitted(repository, name)
-        ]
-    result: dict[str, Any] = {
-        "changed": False,
-        "backups": sorted(backups, key=lambda entry: str(entry["backup_id"]), reverse=True),
-        "freshness": fresh,
-        "uncommitted": unfinished,
-    }
-    if wanted is not None:
-        result |= {"newest": fresh[0]["newest"], "age_seconds": fresh[0]["age_seconds"]}
-    if rpo is not None:
-        result["rpo_met"] = all(entry["rpo_met"] for entry in fresh)
+    return CatalogueRequest(
+        collection=params["collection"] and collection_names([params["collection"]])[0],
+        since=params["since"] and parse_moment(params["since"], "since"),
+        until=params["until"] and parse_moment(params["until"], "until"),
+        limit=params["limit"],
+        manifests=params["manifest"],
+        rpo=None if params["rpo"] is None else parse_duration(params["rpo"], "rpo"),
+    )
+
+
+def catalogue(params: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Read the catalogue as the options say."""
+    request = request_of(params)
+    locations = store_locations([params["repository"]] if params["repository"] else params["repositories"])
+    if not locations:
+        raise InvalidInput("repositories is empty.", "Name at least one.")
+    with ExitStack() as stack:
+        found = read_catalogue([stack.enter_context(Repository(each)) for each in locations], request, now)
+    result: dict[str, Any] = {"changed": False, **found}
+    if request.collection is not None:
+        fresh = found["freshness"][0]
+        result |= {"newest": fresh["newest"], "age_seconds": fresh["age_seconds"]}
+    if request.rpo is not None:
+        result["rpo_met"] = all(entry["rpo_met"] for entry in found["freshness"])
     return result
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "repository": repository_option(required=True),
+            "repository": repository_option(),
+            "repositories": repositories_option(),
             "collection": {"type": "str"},
             "since": {"type": "str"},
             "until": {"type": "str"},
@@ -307,6 +375,8 @@ def main() -> None:
             "rpo": {"type": "str"},
             "manifest": {"type": "bool", "default": False},
         },
+        mutually_exclusive=[("repository", "repositories")],
+        required_one_of=[("repository", "repositories")],
         supports_check_mode=True,
     )
     try:

@@ -228,6 +228,9 @@ class _FakeRepository(Repository):
     def client(self) -> Any:
         return _Client(self._store)
 
+    def require_connection(self) -> None:
+        """There is nothing to connect to."""
+
 
 class _Client:
     """What a `Repository` calls of a boto3 client."""

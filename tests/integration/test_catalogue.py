@@ -17,9 +17,11 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import (
     find_backup,
     freshness,
-    list_backups,
     newest_committed,
-    uncommitted,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.holdings import read_holdings
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.regions_catalogue import (
+    list_backups,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import as_option, location_on, make_backup, manifest_of
@@ -61,7 +63,9 @@ def test_backups_are_listed_newest_first(repository: Repository) -> None:
     manifests = {backup_id: make_backup(repository, "docs", backup_id) for backup_id in (TUESDAY, MONDAY, WEDNESDAY)}
     make_backup(repository, "other", TUESDAY)
     entries = list_backups(repository, "docs")
-    assert entries == [manifests[backup_id].summary() for backup_id in (WEDNESDAY, TUESDAY, MONDAY)]
+    assert entries == [
+        {**manifests[backup_id].summary(), "regions": ["primary"]} for backup_id in (WEDNESDAY, TUESDAY, MONDAY)
+    ]
     assert [entry["collection"] for entry in list_backups(repository)] == ["docs", "docs", "other", "docs"]
     assert ids(list_backups(repository, "docs", since=NOON_OF_TUESDAY)) == [WEDNESDAY]
     assert ids(list_backups(repository, "docs", until=NOON_OF_TUESDAY)) == [TUESDAY, MONDAY]
@@ -74,7 +78,7 @@ def test_what_is_not_committed_is_no_backup(repository: Repository) -> None:
     repository.put(layout.backup_prefix("docs", WEDNESDAY) + "shards/0.snapshot", b"half")
     repository.put("docs/backups/not-a-backup/manifest.json", b"{}")
     assert ids(list_backups(repository, "docs", limit=1)) == [MONDAY]
-    assert uncommitted(repository, "docs") == [WEDNESDAY]
+    assert read_holdings(repository, "docs").uncommitted() == [WEDNESDAY]
     newest = newest_committed(repository, "docs")
     assert newest is not None
     assert newest.backup_id == MONDAY
@@ -173,9 +177,13 @@ def test_nothing_fits(repository: Repository) -> None:
 def test_freshness(repository: Repository) -> None:
     make_backup(repository, "docs", TUESDAY)
     newest = newest_committed(repository, "docs")
-    assert freshness(newest, NOON_OF_TUESDAY, 36000) == {"newest": TUESDAY, "age_seconds": 36000.0, "rpo_met": True}
-    assert freshness(newest, NOON_OF_TUESDAY, 35999)["rpo_met"] is False
-    assert freshness(newest, NOON_OF_TUESDAY)["rpo_met"] is None
+    assert freshness(newest.fields, NOON_OF_TUESDAY, 36000) == {
+        "newest": TUESDAY,
+        "age_seconds": 36000.0,
+        "rpo_met": True,
+    }
+    assert freshness(newest.fields, NOON_OF_TUESDAY, 35999)["rpo_met"] is False
+    assert freshness(newest.fields, NOON_OF_TUESDAY)["rpo_met"] is None
     assert freshness(None, NOON_OF_TUESDAY, 60) == {"newest": None, "age_seconds": None, "rpo_met": False}
 
 
@@ -190,7 +198,7 @@ def test_the_module_backup_info(repository: Repository, run_module: Callable[...
         assert result["changed"] is False
         assert ids(result["backups"]) == [TUESDAY, MONDAY]
         assert (result["newest"], result["rpo_met"]) == (TUESDAY, result["age_seconds"] <= 3600)
-        assert result["uncommitted"] == [{"collection": "docs", "backup_id": WEDNESDAY}]
+        assert result["uncommitted"] == [{"region": "primary", "collection": "docs", "backup_id": WEDNESDAY}]
     result = run_module("backup_info", {"repository": option, "manifest": True, "limit": 1})
     assert [(entry["collection"], entry["manifest"]["backup_id"]) for entry in result["backups"]] == [
         ("docs", TUESDAY),

@@ -14,12 +14,10 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils import errors
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import (
-    collections_of,
-    list_backups,
-    uncommitted,
-)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import collections_of
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.holdings import read_holdings
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.regions_catalogue import list_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import (
     VerifyReport,
     VerifyRequest,
@@ -94,7 +92,7 @@ def test_the_records_disturb_no_catalogue_and_are_not_copied(
     repository.put(layout.verified_key("gone", OLDER), b"what is left of a pruned collection")
     verify(repository, standby)
     assert list_backups(repository) == listed
-    assert uncommitted(repository, "docs") == list_backups(repository, "gone") == []
+    assert read_holdings(repository, "docs").uncommitted() == list_backups(repository, "gone") == []
     assert "gone" in collections_of(repository)
     standby.delete([layout.verified_key("docs", NEWER)])
     copy_backups(repository, [standby], None, Choice(newest=None))

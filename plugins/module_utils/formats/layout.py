@@ -55,9 +55,19 @@ def check_collection_name(name: str) -> str:
     return name
 
 
+def collection_prefix(collection: str) -> str:
+    """The folder of everything that belongs to one collection."""
+    return f"{check_collection_name(collection)}/"
+
+
 def backups_prefix(collection: str) -> str:
     """The folder of all backups of one collection."""
-    return f"{check_collection_name(collection)}/backups/"
+    return f"{collection_prefix(collection)}backups/"
+
+
+def index_key(collection: str) -> str:
+    """Summaries of manifests, for those who list many."""
+    return f"{collection_prefix(collection)}index.json"
 
 
 def backup_prefix(collection: str, backup_id: str) -> str:

@@ -34,7 +34,8 @@ def backup_status(
     repository.check_access()
     doubts: list[str] = []
     names = collections if collections is not None else _existing(qdrant, repository, doubts)
-    found = {name: freshness(newest_committed(repository, name), now(), rpo) for name in names}
+    newest = {name: newest_committed(repository, name) for name in names}
+    found = {name: freshness(one.fields if one else None, now(), rpo) for name, one in newest.items()}
     status, line = judge({name: entry["age_seconds"] for name, entry in found.items()}, rpo, warning, doubts)
     return {"status": status, "line": line, "collections": found}
 

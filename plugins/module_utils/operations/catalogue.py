@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from ..formats import layout
 from ..formats.lock_layout import LOCKS_FOLDER
 from ..formats.manifest import Manifest
 from ..stores.repository import Repository
+from .holdings import read_holdings
 
 READERS = 8
 _NAMED_IN_ERRORS = 10
@@ -38,41 +39,6 @@ def collections_of(repository: Repository) -> list[str]:
     return sorted(name for name in repository.folders() if name != LOCKS_FOLDER)
 
 
-def list_backups(
-    repository: Repository,
-    collection: str | None = None,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    limit: int | None = None,
-    manifests: bool = False,
-) -> list[dict[str, Any]]:
-    """The committed backups, newest first.
-
-    Args:
-        repository: where to look.
-        collection: only this one; all of them by default.
-        since: only backups begun at this time or later (aware).
-        until: only backups begun at this time or earlier (aware).
-        limit: at most so many of each collection.
-        manifests: add the whole manifest of each as ``manifest``.
-
-    Returns:
-        ``Manifest.summary()`` of each. One whose manifest is damaged is listed as
-        ``{"backup_id", "collection", "state": "damaged", "reason"}``.
-    """
-    found: list[dict[str, Any]] = []
-    for name in [collection] if collection is not None else collections_of(repository):
-        ids = [
-            backup_id
-            for backup_id in _backup_ids(repository, name)
-            if (since is None or layout.backup_time(backup_id) >= since)
-            and (until is None or layout.backup_time(backup_id) <= until)
-        ]
-        found += _committed(repository, name, ids, limit, manifests)
-    return sorted(found, key=lambda entry: str(entry["backup_id"]), reverse=True)
-
-
 def newest_committed(repository: Repository, collection: str) -> Manifest | None:
     """The manifest of the newest backup that has a valid one; None if there is no such backup."""
     for backup_id in _backup_ids(repository, collection):
@@ -83,36 +49,18 @@ def newest_committed(repository: Repository, collection: str) -> Manifest | None
     return None
 
 
-def uncommitted(repository: Repository, collection: str) -> list[str]:
-    """Ids of backups that have objects and no manifest: at work, or left by an interrupted run. Newest first."""
-    with_manifest, with_objects = _ids_by_content(repository, collection)
-    return sorted(with_objects - with_manifest, reverse=True)
-
-
 def committed_ids(repository: Repository, collection: str) -> set[str]:
     """Ids of backups that have a manifest, valid or not."""
-    return _ids_by_content(repository, collection)[0]
+    return set(read_holdings(repository, collection).manifests)
 
 
-def _ids_by_content(repository: Repository, collection: str) -> tuple[set[str], set[str]]:
-    """Ids of backups that have a manifest, and of those that have anything else."""
-    with_objects: set[str] = set()
-    with_manifest: set[str] = set()
-    prefix = layout.backups_prefix(collection)
-    for item in repository.list(prefix):
-        backup_id, _slash, name = item.key[len(prefix) :].partition("/")
-        if layout.is_backup_id(backup_id):
-            (with_manifest if name == layout.MANIFEST else with_objects).add(backup_id)
-    return with_manifest, with_objects
-
-
-def freshness(newest: Manifest | None, now: datetime, rpo: float | None = None) -> dict[str, Any]:
+def freshness(newest: Mapping[str, Any] | None, now: datetime, rpo: float | None = None) -> dict[str, Any]:
     """How old the newest committed backup of a collection is.
 
     A backup holds all writes acknowledged before its snapshot began, so its age counts from then.
 
     Args:
-        newest: what ``newest_committed`` gave.
+        newest: the ``backup_id`` and ``window`` of the newest backup, as in its manifest or a summary of that.
         now: the time of asking (aware).
         rpo: seconds of work that may be lost.
 
@@ -121,9 +69,9 @@ def freshness(newest: Manifest | None, now: datetime, rpo: float | None = None) 
     """
     if newest is None:
         return {"newest": None, "age_seconds": None, "rpo_met": None if rpo is None else False}
-    begun = _moment(newest.fields["window"].get("snapshot_started"), newest.backup_id)
+    begun = _moment(newest["window"].get("snapshot_started"), newest["backup_id"])
     age = max(0.0, (now - begun).total_seconds())
-    return {"newest": newest.backup_id, "age_seconds": round(age, 3), "rpo_met": None if rpo is None else age <= rpo}
+    return {"newest": newest["backup_id"], "age_seconds": round(age, 3), "rpo_met": None if rpo is None else age <= rpo}
 
 
 def find_backup(
@@ -173,6 +121,8 @@ def _holdings(
 
     def ids_of(source: Repository) -> list[str] | StoreError:
         try:
+            if len(sources) > 1:
+                source.require_connection()
             return _backup_ids(source, collection)
         except StoreError as error:
             return error
@@ -233,31 +183,6 @@ def _nothing_fits(
 def _backup_ids(repository: Repository, collection: str) -> list[str]:
     """Ids of all backups that have any object, newest first."""
     return sorted(filter(layout.is_backup_id, repository.folders(layout.backups_prefix(collection))), reverse=True)
-
-
-def _committed(
-    repository: Repository, collection: str, ids: list[str], limit: int | None, manifests: bool
-) -> Iterator[dict[str, Any]]:
-    """Entries of the first ``limit`` of ``ids`` that are committed, read by several threads at once."""
-
-    def entry_of(backup_id: str) -> dict[str, Any] | None:
-        try:
-            manifest = read_manifest(repository, collection, backup_id)[0]
-        except ObjectNotFound:
-            return None
-        except DamagedManifest as error:
-            return {"backup_id": backup_id, "collection": collection, "state": "damaged", "reason": error.detail}
-        return {**manifest.summary(), **({"manifest": manifest.fields} if manifests else {})}
-
-    left = len(ids) if limit is None else limit
-    with ThreadPoolExecutor(READERS) as threads:
-        for start in range(0, len(ids), READERS):
-            for entry in threads.map(entry_of, ids[start : start + READERS]):
-                if entry is not None and left > 0:
-                    left -= 1
-                    yield entry
-            if left <= 0:
-                return
 
 
 def _finished(manifest: Manifest) -> datetime:

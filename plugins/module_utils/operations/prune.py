@@ -129,6 +129,7 @@ def _prune_region(
         report.failures.append({"region": region.name, "collection": collection, "failure": error.failure()})
 
     try:
+        region.require_connection()
         present = collections_of(region)
         known.update(present)
         names = [name for name in present if request.collections is None or name in request.collections]

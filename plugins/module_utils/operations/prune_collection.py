@@ -5,22 +5,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ..errors import DamagedManifest, ObjectNotFound, PruneRefused
+from ..errors import DamagedManifest, PruneRefused
 from ..formats import layout
 from ..formats.retention import RetentionPolicy, reasons_to_keep
 from ..formats.verification import CONTENT, GOOD_RESULTS
 from ..stores.location import ObjectInfo
 from ..stores.repository import Repository
 from ..stores.versions import ObjectLock
-from .catalogue import READERS, read_manifest
 from .erase import Erased, Eraser
+from .holdings import CollectionHoldings, read_holdings
 from .leftovers import exists, is_at_work
 from .repository_lock import RepositoryLock
+from .summaries import keep_index, read_summaries
 from .verification_record import read_record
 
 _NAMED_IN_ERRORS = 5
@@ -39,33 +39,6 @@ class PruneLimits:
     grace: float
     require_verified: bool
     max_delete_percent: float
-
-
-@dataclass
-class CollectionHoldings:
-    """All objects of a collection, by what they belong to: the folders of backups, markers of runs, records."""
-
-    folders: dict[str, list[ObjectInfo]] = field(default_factory=dict)
-    markers: dict[str, list[ObjectInfo]] = field(default_factory=dict)
-    records: dict[str, ObjectInfo] = field(default_factory=dict)
-    committed: set[str] = field(default_factory=set)
-
-
-def read_holdings(region: Repository, collection: str) -> CollectionHoldings:
-    """One listing of everything."""
-    found = CollectionHoldings()
-    backups = layout.backups_prefix(collection)
-    for item in region.list(f"{layout.check_collection_name(collection)}/"):
-        backup_id, _slash, name = item.key.removeprefix(backups).partition("/")
-        if item.key.startswith(backups) and layout.is_backup_id(backup_id):
-            found.folders.setdefault(backup_id, []).append(item)
-            if name == layout.MANIFEST:
-                found.committed.add(backup_id)
-        elif (marked := layout.marked_backup(item.key)) is not None:
-            found.markers.setdefault(marked, []).append(item)
-        elif (recorded := layout.recorded_backup(item.key)) is not None:
-            found.records[recorded] = item
-    return found
 
 
 class CollectionPrune:
@@ -96,7 +69,8 @@ class CollectionPrune:
             StoreError: the region failed; ``entry`` has what was removed until then.
         """
         holdings = read_holdings(self.region, self.collection)
-        committed = self._valid(sorted(holdings.committed))
+        summaries = self._valid(holdings)
+        committed = list(summaries)
         reasons = reasons_to_keep(
             {backup_id: layout.backup_time(backup_id) for backup_id in committed}, self.policy, self.eraser.now
         )
@@ -112,31 +86,24 @@ class CollectionPrune:
         for backup_id in going:
             self._remove(backup_id, holdings.folders[backup_id])
         self._sweep(holdings)
+        if not self.eraser.check:
+            removed = {each["backup_id"] for each in self.entry["removed"]}
+            left = [summary for backup_id, summary in summaries.items() if backup_id not in removed]
+            keep_index(self.region, self.collection, holdings.manifests, left)
 
     # -- deciding
 
-    def _valid(self, backup_ids: list[str]) -> list[str]:
-        """The backups whose manifest is valid, which is all of them: one that is not might be what a rule counts on."""
-
-        def fault_of(backup_id: str) -> str | None:
-            try:
-                read_manifest(self.region, self.collection, backup_id)
-            except ObjectNotFound:
-                return ""
-            except DamagedManifest as error:
-                return error.detail
-            return None
-
-        with ThreadPoolExecutor(READERS, thread_name_prefix="prune-read") as threads:
-            faults = dict(zip(backup_ids, threads.map(fault_of, backup_ids), strict=True))
-        damaged = [f"{backup_id}: {fault}" for backup_id, fault in faults.items() if fault]
+    def _valid(self, holdings: CollectionHoldings) -> dict[str, Any]:
+        """The summaries of all backups, oldest first: one that is damaged might be what a rule counts on."""
+        found = read_summaries(self.region, self.collection, dict(sorted(holdings.manifests.items())), use_index=False)
+        damaged = [f"{name}: {each['reason']}" for name, each in found.items() if each["state"] == "damaged"]
         if damaged:
             raise DamagedManifest(
                 f"The catalogue of {self.collection!r} in {self.region.name} cannot be read whole, and nothing of it"
                 f" was pruned. {'; '.join(damaged[:_NAMED_IN_ERRORS])}",
                 "Repair it with backup_verify, or delete what cannot be repaired.",
             )
-        return [backup_id for backup_id, fault in faults.items() if fault is None]
+        return found
 
     def _refuse_too_much(self, committed: list[str], going: list[str]) -> None:
         share = 100 * len(going) / len(committed)
@@ -182,7 +149,7 @@ class CollectionPrune:
     def _sweep(self, holdings: CollectionHoldings) -> None:
         """Remove what belongs to no backup and was not touched for the time of grace."""
         uploads = list(self.region.uploads(layout.backups_prefix(self.collection)))
-        for backup_id in sorted(holdings.folders.keys() - holdings.committed):
+        for backup_id in reversed(holdings.uncommitted()):
             objects = holdings.folders[backup_id]
             if not self._is_quiet(backup_id, holdings, uploads):
                 continue

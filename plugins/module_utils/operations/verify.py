@@ -131,6 +131,8 @@ class _Run:
 
     def choose(self) -> None:
         """Find the backups that the request is about, and who holds them."""
+        if len(self.regions) > 1:
+            self._ask_all(Repository.require_connection)
         for collection in self._collections():
             held = self._held(collection)
             ids = sorted(set().union(*held.values()), reverse=True)

@@ -21,6 +21,7 @@ from ..errors import ChecksumRefused, ObjectExists, ObjectNotFound, StoreError
 from . import encryption, s3_errors
 from .location import ObjectInfo, StoreLocation
 from .pace import PIECE, Pace, PacedBody, parse_rate
+from .reach import require_connection
 from .s3_client import build_client
 
 __all__ = ["ObjectInfo", "Repository", "StoreLocation"]
@@ -74,6 +75,10 @@ class Repository:
         """One cheap request that tells a missing bucket, denied access and an unreachable store apart."""
         with s3_errors.translated(self.location, "list"):
             self.client.list_objects_v2(Bucket=self.location.bucket, Prefix=self.location.root, MaxKeys=1)
+
+    def require_connection(self) -> None:
+        """Raise StoreUnreachable if one try brings no connection: of several regions, one may be gone."""
+        require_connection(self.location)
 
     # -- reading
 
