@@ -43,12 +43,24 @@ options:
   newest:
     description:
       - Copy this many of the newest backups of each collection.
-      - V(1), if neither this nor O(backup_id) nor O(all) is given.
+      - V(1), if neither this nor O(daily), O(backup_id) or O(all) is given.
+    type: int
+  daily:
+    description:
+      - Copy the newest backup of each of this many of the last days (UTC) that have one, for a region that needs no
+        more than that.
     type: int
   all:
     description: Copy all backups.
     type: bool
     default: false
+  rpo:
+    description:
+      - How old the newest backup in a destination may be, by the destination's name, in seconds or with a unit such as
+        V(12h).
+      - The module does not fail when it is older. Look at RV(lag[].rpo_met).
+    type: dict
+    default: {}
 seealso:
   - module: vectorops.qdrant_dr.backup
   - module: vectorops.qdrant_dr.backup_info
@@ -159,6 +171,38 @@ unchanged:
       type: str
       returned: always
   sample: []
+lag:
+  description: How old the newest backup of each collection is in each destination, after what was copied.
+  returned: always, once the options were accepted
+  type: list
+  elements: dict
+  contains:
+    destination:
+      description: Name of the destination.
+      type: str
+      returned: always
+    collection:
+      description: The collection's name.
+      type: str
+      returned: always
+    newest:
+      description: Id of the newest committed backup there; V(none) if there is none.
+      type: str
+      returned: always
+    age_seconds:
+      description: Seconds since its snapshot began.
+      type: float
+      returned: always
+    rpo_met:
+      description: Whether that is within O(rpo); V(none) if there is none for this destination.
+      type: bool
+      returned: always
+  sample:
+    - destination: qdrant-backups-us
+      collection: products
+      newest: 20261122T020000Z-a1b2c3
+      age_seconds: 4210.5
+      rpo_met: true
 failures:
   description: Copies that failed. The others are complete.
   returned: failure, once the options were accepted
@@ -229,6 +273,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_reposi
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.layout import backup_time
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_duration
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 
@@ -242,10 +287,10 @@ def choice_of(params: dict[str, Any]) -> Choice:
         return Choice(backup_ids=[params["backup_id"]])
     if params["all"]:
         return Choice(newest=None)
-    newest = 1 if params["newest"] is None else params["newest"]
-    if newest < 1:
-        raise InvalidInput(f"newest is {newest}.", "Give 1 or more.")
-    return Choice(newest=newest)
+    for name in ("newest", "daily"):
+        if params[name] is not None and params[name] < 1:
+            raise InvalidInput(f"{name} is {params[name]}.", "Give 1 or more.")
+    return Choice(newest=1 if params["newest"] is None else params["newest"], days=params["daily"])
 
 
 def copy(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -255,10 +300,11 @@ def copy(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if not params["destinations"]:
         raise InvalidInput("destinations is empty.", "Name at least one repository.")
     locations = store_locations(params["destinations"])
+    rpos = {name: parse_duration(value, f"rpo of {name}") for name, value in params["rpo"].items()}
     with ExitStack() as stack:
         source = stack.enter_context(Repository(store_location(params["source"])))
         destinations = [stack.enter_context(Repository(location)) for location in locations]
-        report = copy_backups(source, destinations, names, choice, check=check_mode)
+        report = copy_backups(source, destinations, names, choice, check=check_mode, rpos=rpos)
     return {"changed": bool(report.copied), **report.as_result()}
 
 
@@ -270,14 +316,16 @@ def main() -> None:
             "collections": {"type": "list", "elements": "str", "aliases": ["collection"]},
             "backup_id": {"type": "str"},
             "newest": {"type": "int"},
+            "daily": {"type": "int"},
             "all": {"type": "bool", "default": False},
+            "rpo": {"type": "dict", "default": {}},
         },
-        mutually_exclusive=[("backup_id", "newest")],
+        mutually_exclusive=[("backup_id", "newest", "daily")],
         supports_check_mode=True,
     )
     try:
-        if module.params["all"] and (module.params["backup_id"] or module.params["newest"]):
-            raise InvalidInput("all does not go with backup_id or newest.", "Give one of them.")
+        if module.params["all"] and any(module.params[name] for name in ("backup_id", "newest", "daily")):
+            raise InvalidInput("all does not go with backup_id, newest or daily.", "Give one of them.")
         result = copy(module.params, module.check_mode)
     except DrError as error:
         changed = bool(error.result.get("copied")) and not module.check_mode

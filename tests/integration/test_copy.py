@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cop
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import PART, as_option, flip_byte, location_on, make_backup, some_bytes, store_object
+from tests.proofs import verify_all
 from tools.servers import SeaweedServer
 
 pytestmark = pytest.mark.s3
@@ -130,6 +132,30 @@ def test_which_backups_are_copied(source: Repository, standby: Repository) -> No
     for names, choice in ((["nothing"], Choice()), (["docs"], Choice(backup_ids=["20200101T000000Z-ffffff"]))):
         with pytest.raises(errors.BackupNotFound):
             copy_backups(source, [standby], names, choice)
+
+
+def test_a_region_can_have_one_backup_a_day(source: Repository, standby: Repository) -> None:
+    ids = [f"202611{day:02}T{hour:02}0000Z-{day:04x}{hour:02x}" for day in (20, 21, 23) for hour in (2, 14)]
+    for backup_id in ids:
+        make_backup(source, backup_id=backup_id)
+    report = copy(source, standby, choice=Choice(days=2))
+    assert [entry["backup_id"] for entry in report.copied] == [ids[5], ids[3]]
+    assert verify_all(standby) == [ids[3], ids[5]]
+
+
+def test_the_lag_of_each_region_is_told_against_its_own_rpo(
+    source: Repository, standby: Repository, neighbour: Repository
+) -> None:
+    make_backup(source, backup_id=OLDER)
+    new = layout.new_backup_id(datetime.now(timezone.utc) - timedelta(hours=2), "000002")
+    make_backup(standby, backup_id=new)
+    rpos = {"standby": 3 * 3600.0, "neighbour": 60.0}
+    report = copy_backups(source, [standby, neighbour], None, Choice(), rpos=rpos)
+    told = [(lag["destination"], lag["newest"], lag["rpo_met"]) for lag in report.lag]
+    assert told == [("standby", new, True), ("neighbour", OLDER, False)]
+    assert 7200 <= report.lag[0]["age_seconds"] < 7300
+    with pytest.raises(errors.InvalidInput, match="fourth"):
+        copy_backups(source, [standby], None, Choice(), rpos={"fourth": 1.0})
 
 
 def test_an_interrupted_copy_goes_on_where_it_stopped(source: Repository, standby: Repository) -> None:

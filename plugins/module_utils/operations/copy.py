@@ -10,9 +10,10 @@ interrupted goes on at the first object that is missing or wrong there.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import (
     BackupNotFound,
@@ -29,18 +30,31 @@ from ..errors import (
 )
 from ..formats import layout
 from ..formats.manifest import Manifest
+from ..formats.retention import RetentionPolicy, reasons_to_keep
 from ..stores.repository import Repository
-from .catalogue import collections_of, list_backups, read_manifest
+from .catalogue import (
+    READERS,
+    collections_of,
+    committed_ids,
+    freshness,
+    newest_committed,
+    read_manifest,
+)
 from .object_copy import prove_object, write_object
 from .repository_lock import collection_lock
+from .share import utc_now
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which backups of a collection to copy: these ids, or the ``newest`` so many, or all (both None)."""
+    """Which backups of a collection: these ids, or the newest of each of the last so many ``days`` that have one (UTC),
+    or the ``newest`` so many, or all (all None)."""
 
     backup_ids: Sequence[str] | None = None
     newest: int | None = 1
+    days: int | None = None
 
 
 @dataclass
@@ -50,13 +64,20 @@ class CopyReport:
     copied: list[dict[str, Any]] = field(default_factory=list)
     unchanged: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
+    lag: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+
+    def note(self, error: DrError, **names: Any) -> DrError:
+        """Add a failure to the report; returns its error."""
+        self.failed.append({**names, "failure": error.failure()})
+        return error
 
     def as_result(self) -> dict[str, Any]:
         """The report as modules return it."""
         return {
             "copied": self.copied,
             "unchanged": self.unchanged,
+            "lag": self.lag,
             "bytes": sum(entry["bytes"] for entry in self.copied),
             "seconds": round(self.seconds, 3),
         }
@@ -68,50 +89,92 @@ def copy_backups(
     collections: Sequence[str] | None,
     choice: Choice,
     check: bool = False,
+    rpos: Mapping[str, float] | None = None,
 ) -> CopyReport:
-    """Copy backups of ``collections`` from ``source`` to every one of ``destinations``.
+    """Copy backups of ``collections`` from ``source`` to every one of ``destinations``, to all of them at once.
 
     None for ``collections`` means all that have a backup. What fails leaves the others copied. ``check`` only reads,
-    and reports what would be done.
+    and reports what would be done. ``rpos``: by a destination's name, how old its newest backups may be, in seconds.
 
     Raises:
-        InvalidInput: a destination is for another cluster, where the manifest would be refused.
+        InvalidInput: a destination is for another cluster, where the manifest would be refused; or an RPO for none.
         PartlyFailed: several copies failed; its ``result`` lists all. A single failure is raised as it is, such as
             BackupNotFound, DamagedManifest, DamagedBackup, ObjectExists or a StoreError.
     """
-    _check_clusters(source, destinations)
+    rpos = rpos or {}
+    _check_destinations(source, destinations, rpos)
     began = time.monotonic()
     report = CopyReport()
     errors: list[DrError] = []
-
-    def failed(error: DrError, **names: Any) -> None:
-        errors.append(error)
-        report.failed.append({**names, "failure": error.failure()})
-
-    for collection in collections_of(source) if collections is None else collections:
+    names = collections_of(source) if collections is None else collections
+    for collection in names:
         try:
             chosen = _chosen(source, collection, choice, required=collections is not None)
         except BackupNotFound as error:
-            failed(error, collection=collection)
+            errors.append(report.note(error, collection=collection))
             continue
         for backup_id in chosen:
-            try:
-                manifest, data = _read(source, collection, backup_id)
-            except (BackupNotFound, DamagedManifest) as error:
-                failed(error, collection=collection, backup_id=backup_id)
-                continue
-            for destination in destinations:
-                try:
-                    _copy_backup(_BackupCopy(source, destination, manifest, data), report, check)
-                except DrError as error:
-                    failed(error, **_names(manifest, destination))
+            errors += _copy_everywhere(source, destinations, collection, backup_id, report, check)
+    pairs = [(collection, destination) for destination in destinations for collection in names]
+    # What cannot be told of a destination was said when it was copied to.
+    _at_once(lambda pair: _add_lag(report, *pair, rpos.get(pair[1].name)), pairs)
+    for entries in (report.copied, report.unchanged, report.lag):
+        entries.sort(key=lambda entry: _place(entry, names, destinations))
     report.seconds = time.monotonic() - began
     if errors:
         raise _failure(errors, report)
     return report
 
 
-def _check_clusters(source: Repository, destinations: Sequence[Repository]) -> None:
+def _copy_everywhere(
+    source: Repository,
+    destinations: Sequence[Repository],
+    collection: str,
+    backup_id: str,
+    report: CopyReport,
+    check: bool,
+) -> list[DrError]:
+    """Copy one backup to all destinations at once; returns what went wrong."""
+    try:
+        manifest, data = _read(source, collection, backup_id)
+    except (BackupNotFound, DamagedManifest) as error:
+        return [report.note(error, collection=collection, backup_id=backup_id)]
+    copies = [_BackupCopy(source, destination, manifest, data) for destination in destinations]
+    outcomes = _at_once(lambda copy: _copy_backup(copy, report, check), copies)
+    return [report.note(error, **_names(manifest, copy.destination)) for copy, error in outcomes if error is not None]
+
+
+def _at_once(work: Callable[[_Item], None], items: Sequence[_Item]) -> list[tuple[_Item, DrError | None]]:
+    """Do ``work`` on all items, in threads; returns each with the error that it ended with."""
+
+    def outcome(item: _Item) -> DrError | None:
+        try:
+            work(item)
+        except DrError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="copy") as threads:
+        return list(zip(items, threads.map(outcome, items), strict=True))
+
+
+def _add_lag(report: CopyReport, collection: str, destination: Repository, rpo: float | None) -> None:
+    newest = newest_committed(destination, collection)
+    found = freshness(newest.fields if newest else None, utc_now(), rpo)
+    report.lag.append({"destination": destination.name, "collection": collection, **found})
+
+
+def _place(entry: dict[str, Any], names: Sequence[str], destinations: Sequence[Repository]) -> tuple[Any, ...]:
+    """Where an entry stands in a report: by collection, newest backup first, in the order of the destinations."""
+    order = [destination.name for destination in destinations]
+    age = -layout.backup_time(entry["backup_id"]).timestamp() if "backup_id" in entry else 0.0
+    return list(names).index(entry["collection"]), age, order.index(entry["destination"])
+
+
+def _check_destinations(source: Repository, destinations: Sequence[Repository], rpos: Mapping[str, float]) -> None:
+    unknown = sorted(set(rpos) - {destination.name for destination in destinations})
+    if unknown:
+        raise InvalidInput(f"There is an RPO for {', '.join(unknown)}, and no such destination.", "Correct its name.")
     for destination in destinations:
         if destination.location.cluster != source.location.cluster:
             raise InvalidInput(
@@ -133,13 +196,17 @@ def _failure(errors: list[DrError], report: CopyReport) -> DrError:
 def _chosen(source: Repository, collection: str, choice: Choice, required: bool) -> list[str]:
     if choice.backup_ids is not None:
         return list(choice.backup_ids)
-    ids = [str(entry["backup_id"]) for entry in list_backups(source, collection, limit=choice.newest)]
+    ids = sorted(committed_ids(source, collection), reverse=True)
+    if choice.days is not None:
+        moments = {backup_id: layout.backup_time(backup_id) for backup_id in ids}
+        kept = reasons_to_keep(moments, RetentionPolicy(keep_daily=choice.days), utc_now())
+        ids = [backup_id for backup_id in ids if kept[backup_id]]
     if required and not ids:
         raise BackupNotFound(
             f"{source.url('')} at {source.location.endpoint} has no committed backup of {collection!r}.",
             "Check the collection's name, cluster and prefix; backup_info lists what a repository holds.",
         )
-    return ids
+    return ids[: choice.newest if choice.days is None else None]
 
 
 def _read(source: Repository, collection: str, backup_id: str) -> tuple[Manifest, bytes]:
