@@ -15,7 +15,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.faults.proxy import FaultProxy, Rule
-from tests.made_backups import as_option
+from tests.made_backups import PART, as_option, make_backup, some_bytes
 from tests.proofs import holdings, verify_all, wait_for
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -142,6 +142,42 @@ def test_a_backup_killed_before_its_commit(
     entry = swept(run_module, backup_options(qdrant, repository, name))
     assert {f"object {key}" for key in left} <= set(entry["leftovers_removed"])
     assert verify_all(repository) == [entry["backup_id"]]
+
+
+@pytest.mark.parametrize(
+    ("moment", "kept"),
+    [
+        ({"path": "partNumber=2"}, 0),
+        ({"path": r"0\.snapshot\.sha256"}, 1),
+        ({"path": r"1\.snapshot\.sha256"}, 2),
+        ({"path": r"manifest\.json"}, 2),
+    ],
+    ids=["in an object", "before a sidecar", "before the last sidecar", "before the commit"],
+)
+def test_a_copy_killed_on_its_way(
+    start_module: Callable[..., Any],
+    run_module: Run,
+    repository: Repository,
+    standby: Repository,
+    s3_proxy: FaultProxy,
+    moment: Json,
+    kept: int,
+) -> None:
+    manifest = make_backup(repository, shards=(some_bytes(PART + 5), b"small"))
+    # Through the proxy it is another endpoint, so that the bytes stream.
+    proxied = {**as_option(standby.location), "endpoint_url": s3_proxy.url, "read_timeout": FOREVER}
+    params = {"source": as_option(repository.location), "collections": ["docs"]}
+    rule = s3_proxy.add(Rule(method="PUT", **moment, delay=FOREVER, times=None))
+    kill_at(s3_proxy, rule, start_module("backup_copy", {**params, "destinations": [proxied]}))
+    assert verify_all(standby) == []
+
+    done = run_module("backup_copy", {**params, "destinations": [as_option(standby.location)]})
+
+    [entry] = done["copied"]
+    assert (entry["objects_kept"], entry["objects"]) == (kept, 2 - kept)
+    assert len(entry["leftovers_removed"]) == (1 if kept == 0 else 0)
+    assert verify_all(standby) == [manifest.backup_id], "with a sidecar beside each object"
+    assert not list(standby.uploads())
 
 
 @pytest.mark.parametrize(

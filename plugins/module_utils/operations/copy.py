@@ -266,6 +266,8 @@ def _copy_objects(copy: _BackupCopy, entry: dict[str, Any], check: bool) -> list
     for key, stored in copy.objects():
         if _is_proved(copy.destination, key, stored):
             entry["objects_kept"] += 1
+            if not check:
+                _complete_sidecar(copy.destination, key, stored)
             continue
         methods.add(_expected_method(copy) if check else _copy_object(copy, key, stored))
         entry["objects"] += 1
@@ -317,10 +319,23 @@ def _copy_object(copy: _BackupCopy, key: str, stored: dict[str, Any]) -> str:
         write_object([copy.source], copy.destination, key, stored)
         prove_object(copy.destination, key, stored)
         method = "stream"
-    copy.destination.put(
-        layout.sidecar_key(key), layout.sidecar(key, stored["sha256"]), content_type="text/plain; charset=us-ascii"
-    )
+    _write_sidecar(copy.destination, key, stored)
     return method
+
+
+def _write_sidecar(destination: Repository, key: str, stored: dict[str, Any]) -> None:
+    sidecar = layout.sidecar(key, stored["sha256"])
+    destination.put(layout.sidecar_key(key), sidecar, content_type="text/plain; charset=us-ascii")
+
+
+def _complete_sidecar(destination: Repository, key: str, stored: dict[str, Any]) -> None:
+    """Write the sidecar of a kept object unless it is there: the run that copied the object may have died before."""
+    try:
+        if destination.get(layout.sidecar_key(key)) == layout.sidecar(key, stored["sha256"]):
+            return
+    except ObjectNotFound:
+        pass
+    _write_sidecar(destination, key, stored)
 
 
 def _copied_by_server(copy: _BackupCopy, key: str, stored: dict[str, Any]) -> bool:
