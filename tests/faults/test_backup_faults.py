@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,8 +28,6 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.bac
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import store_snapshot
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot import create_snapshot
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.faults.conftest import flip
@@ -90,16 +87,25 @@ def test_a_key_without_the_right_is_refused(
     assert (holdings(repository), state_of(owner, *before["digests"])) == ({}, before)
 
 
+def private_mounts() -> str:
+    """The command for a private mount namespace: root needs no more, other users need one for users, too."""
+    answers = {}
+    for command in ("unshare --mount", "unshare --map-root-user --mount"):
+        tried = subprocess.run(f"{command} true", shell=True, capture_output=True, text=True, check=False)
+        if tried.returncode == 0:
+            return command
+        answers[command] = tried.stderr.strip()
+    pytest.fail(f"A full disk takes a mount namespace, which takes root, or users who may have namespaces: {answers}")
+
+
 @pytest.fixture
 def full_node(tmp_path: Path) -> Iterator[QdrantServer]:
     """A node whose storage is a tiny file system of its own, in a private mount namespace."""
-    probe = subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False)
-    if not shutil.which("unshare") or probe.returncode:
-        pytest.skip(f"a file system of its own for a node needs user namespaces: {probe.stderr.decode().strip()}")
+    unshare = private_mounts()
     (tmp_path / "storage").mkdir()
     script = tmp_path / "qdrant-on-a-small-disk"
     inner = f'mount -t tmpfs -o size=80m tmpfs "{tmp_path}/storage" && exec {qdrant_binary()} "$@"'
-    script.write_text(f"#!/bin/sh\nexec unshare --map-root-user --mount sh -c '{inner}' qdrant \"$@\"\n")
+    script.write_text(f"#!/bin/sh\nexec {unshare} sh -c '{inner}' qdrant \"$@\"\n")
     script.chmod(0o755)
     small_wal = {
         "QDRANT__STORAGE__WAL__WAL_CAPACITY_MB": "1",
@@ -234,26 +240,49 @@ def test_a_download_that_breaks_goes_on_where_it_broke(
     assert verify_all(repository) == [made["backup_id"]]
 
 
+class WrittenShort(Qdrant):
+    """A node that wrote less than a whole snapshot, and hashed what it wrote. ``end`` says how much of the whole."""
+
+    def __init__(self, server: QdrantServer, end: Callable[[bytes], int]) -> None:
+        super().__init__(QdrantConnection(server.url))
+        self.folder, self.end = server.snapshots_path, end
+
+    def create_snapshot(self, name: str) -> Json:
+        entry = super().create_snapshot(name)
+        path = self.folder / name / entry["name"]
+        whole = path.read_bytes()
+        short = whole[: self.end(whole)]
+        path.write_bytes(short)
+        checksum = hashlib.sha256(short).hexdigest()
+        path.with_name(f"{path.name}.checksum").write_text(checksum)
+        return {**entry, "size": len(short), "checksum": checksum}
+
+
+PLACES: dict[str, Callable[[bytes], int]] = {
+    "in a member": lambda whole: 20_000,
+    "in the last member": lambda whole: whole.rindex(b"payload_index.json") + 515,
+    "before the last member": lambda whole: whole.rindex(b"payload_index.json"),
+    "before its end": lambda whole: len(whole) - 1024,
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "from_file"), [*((place, True) for place in PLACES), ("before the last member", False)]
+)
 def test_a_snapshot_that_was_written_incompletely_is_refused(
-    qdrant: Qdrant, qdrant_server: QdrantServer, repository: Repository, make_collection: Make
+    qdrant: Qdrant,
+    qdrant_server: QdrantServer,
+    repository: Repository,
+    make_collection: Make,
+    place: str,
+    from_file: bool,
 ) -> None:
     name = make_collection()
-    entry, _times = create_snapshot(qdrant, name)
-    whole = (qdrant_server.snapshots_path / name / entry["name"]).read_bytes()
-    last = whole.rindex(b"payload_index.json")
-    places = {
-        "in a member": 20_000,
-        "in the last member": last + 515,
-        "before the last member": last,
-        "before its end": -1024,
-    }
-    for place, at in places.items():
-        short = whole[:at]
-        recorded = {"name": entry["name"], "size": len(short), "sha256": hashlib.sha256(short).hexdigest()}
-        pieces = iter([memoryview(short)])
-        with pytest.raises(DamagedSnapshot, match="cut short"):
-            store_snapshot(pieces, recorded, repository, lambda shard, place=place: f"{place}/{shard}", [0, 1], None)
-    assert not list(repository.uploads())
+    before = state_of(qdrant, name)
+    path = str(qdrant_server.snapshots_path) if from_file else None
+    with pytest.raises(DamagedSnapshot, match="cut short"):
+        back_up(WrittenShort(qdrant_server, PLACES[place]), repository, BackupRequest(name, snapshots_path=path))
+    assert (holdings(repository), state_of(qdrant, *before["digests"])) == ({}, before)
 
 
 @pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
