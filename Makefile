@@ -7,9 +7,10 @@ SCENARIO ?=
 # Ansible asks for UTF-8.
 export LC_ALL := C.UTF-8
 
-# tools/setup prints the path of the virtual environment that it made or found.
+# tools/setup prints the path of the virtual environment that it made or found. By exec the program takes the shell's
+# place, so that a signal that make passes on reaches it.
 define in_venv
-venv=$$(tools/setup $(1)) && PATH="$$venv/bin:$$PATH" PYTHONPATH="$(CURDIR):$(CURDIR)/build/collections" \
+venv=$$(tools/setup $(1)) && exec env PATH="$$venv/bin:$$PATH" PYTHONPATH="$(CURDIR):$(CURDIR)/build/collections" \
 	ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build/collections" "$$venv/bin/python"
 endef
 

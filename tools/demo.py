@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -18,9 +19,11 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -147,31 +150,99 @@ def last_step(log: Path) -> str:
     return found[-1] if found else "starting Ansible"
 
 
-def play(folder: Path) -> dict[str, Any]:
-    """Start the servers, run the playbook, and return its results; SystemExit naming the step that failed."""
-    began = time.monotonic()
-    print("Starting Qdrant, and SeaweedFS for the regions primary and standby ...", flush=True)
-    with servers(folder) as (node, regions):
-        print(f"They run on loopback, after {time.monotonic() - began:.1f} s.", flush=True)
-        settings = {
+class Failed(Exception):
+    """A step ended without what the next one needs; the message is one sentence."""
+
+
+@dataclass
+class Demo:
+    """One run below a folder; ``step`` says what it is at."""
+
+    folder: Path
+    step: str = "start the servers"
+
+    def play(self) -> dict[str, Any]:
+        """Start the servers, run the playbook, and return its results; raises Failed when it does not end well."""
+        began = time.monotonic()
+        print("Starting Qdrant, and SeaweedFS for the regions primary and standby ...", flush=True)
+        with servers(self.folder) as (node, regions):
+            print(f"They run on loopback, after {time.monotonic() - began:.1f} s.", flush=True)
+            self.step = "make the buckets"
+            settings_file = write_private(self.folder / "settings.json", self._settings(node, regions))
+            (self.folder / "ansible.cfg").write_text(ANSIBLE_CONFIG, encoding="utf-8")
+            inventory = write_private(self.folder / "inventory.json", INVENTORY)
+            arguments = ["-i", str(inventory), "-e", f"@{settings_file}", str(PLAYBOOK)]
+            try:
+                status = run_playbook(arguments, environment(self.folder))
+            finally:
+                self.step = last_step(self.folder / "playbook.log")
+            if status:
+                raise Failed("Ansible's output above says why.")
+            self.step = "stop the servers"
+        self.step = "report"
+        results: dict[str, Any] = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
+        return results
+
+    def _settings(self, node: QdrantServer, regions: dict[str, SeaweedServer]) -> dict[str, Any]:
+        return {
             "demo_qdrant_url": node.url,
             "demo_qdrant_grpc_port": node.grpc_port,
             "demo_qdrant_api_key": node.api_key,
             "demo_storage_path": str(node.storage_path),
             "demo_snapshots_path": str(node.snapshots_path),
-            "demo_settings_file": str(folder / "settings.json"),
-            "demo_results_file": str(folder / "results.json"),
+            "demo_settings_file": str(self.folder / "settings.json"),
+            "demo_results_file": str(self.folder / "results.json"),
             **{f"demo_{name}": repository(region) for name, region in regions.items()},
         }
-        settings_file = write_private(folder / "settings.json", settings)
-        (folder / "ansible.cfg").write_text(ANSIBLE_CONFIG, encoding="utf-8")
-        inventory = write_private(folder / "inventory.json", INVENTORY)
-        status = run_playbook(["-i", str(inventory), "-e", f"@{settings_file}", str(PLAYBOOK)], environment(folder))
-    if status:
-        step = last_step(folder / "playbook.log")
-        raise SystemExit(f"make demo failed at the step '{step}'. The servers' logs are in {folder}.")
-    results: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    return results
+
+
+@contextlib.contextmanager
+def alone_in(output: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, where they would delete what this one needs; SystemExit when one is there."""
+    output.mkdir(parents=True, exist_ok=True)
+    # The lock is on the folder itself: that leaves no file behind, and it ends with the process, however that ends.
+    lock = os.open(output, os.O_RDONLY)
+    try:
+        _take(lock, output)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, output: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(
+            f"make demo already runs in {output}: wait for its end, or give this run a folder of its own "
+            "(make demo ARGS='--output FOLDER')."
+        ) from None
+
+
+def run(output: Path) -> None:
+    """Run the demo and leave report.json in ``output``; SystemExit with a sentence that names the step that failed."""
+    folder, report_file = output / "servers", output / "report.json"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    report_file.unlink(missing_ok=True)
+    demo = Demo(folder)
+    began = time.monotonic()
+    try:
+        report = report_of(demo.play(), seconds=time.monotonic() - began)
+        summary = summary_of(report)
+        report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except Stopped as stopped:
+        shutil.rmtree(folder)
+        raise SystemExit(f"make demo was stopped by {stopped} at the step '{demo.step}'.") from stopped
+    except Exception as error:
+        (folder / "traceback.log").write_text(traceback.format_exc(), encoding="utf-8")
+        reason = str(error) if isinstance(error, Failed | ServerError) else f"{type(error).__name__}: {error}"
+        raise SystemExit(f"make demo failed at the step '{demo.step}' (logs: {folder}): {reason}") from error
+    finally:
+        (folder / "settings.json").unlink(missing_ok=True)
+    shutil.rmtree(folder)
+    print(summary)
+    print(f"\nThe report: {report_file}")
 
 
 def main() -> None:
@@ -180,29 +251,11 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "demo", help="folder for report.json")
     output = parser.parse_args().output.absolute()
-    folder = output / "servers"
-    report_file = output / "report.json"
-    for number in ENDINGS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
-            signal.signal(number, _stop)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    report_file.unlink(missing_ok=True)
-    began = time.monotonic()
-    try:
-        report = report_of(play(folder), seconds=time.monotonic() - began)
-    except ServerError as error:
-        raise SystemExit(f"make demo failed at the step 'start the servers': {error}") from error
-    except Stopped as stopped:
-        step = last_step(folder / "playbook.log")
-        shutil.rmtree(folder)
-        raise SystemExit(f"make demo was stopped by {stopped} at the step '{step}'.") from stopped
-    finally:
-        (folder / "settings.json").unlink(missing_ok=True)
-    report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder)
-    print(summary_of(report))
-    print(f"\nThe report: {report_file}")
+    with alone_in(output):
+        for number in ENDINGS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
+                signal.signal(number, _stop)
+        run(output)
 
 
 if __name__ == "__main__":
