@@ -58,7 +58,7 @@ suboptions:
   addressing_style:
     description:
       - Whether the bucket stands in the path or in the host name of a URL.
-      - Most S3-compatible servers want V(path), which V(auto) chooses for IP addresses.
+      - Most S3-compatible servers want V(path), which V(auto) chooses for all but AWS itself.
     type: str
     choices: [auto, path, virtual]
     default: auto

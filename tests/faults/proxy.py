@@ -13,9 +13,11 @@ Bodies stream through in pieces.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -166,22 +168,29 @@ def _send_body(
 class FaultProxy:
     """Forwards to `upstream` (an http URL) from `url`, breaking what the rules say. A context manager.
 
+    With the files of a certificate and its key it speaks TLS to its clients.
+
     Rules are looked at in their order; the first that takes a request breaks it. `requests` lists (method, target)
     of all that came.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, certificate: tuple[str, str] | None = None) -> None:
         parts = urlsplit(upstream)
         self.upstream = (parts.hostname or "127.0.0.1", parts.port or 80)
         self.requests: list[tuple[str, str]] = []
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
         self.closing = threading.Event()
+        self._tls: ssl.SSLContext | None = None
+        if certificate:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(*certificate)
         proxy = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                _Exchange(proxy, self.request).run()
+                with contextlib.suppress(OSError), proxy.accept(self.request) as client:
+                    _Exchange(proxy, client).run()
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
@@ -193,7 +202,12 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+
+    def accept(self, client: socket.socket) -> socket.socket:
+        """The client's connection, which speaks TLS now if it must; OSError when the client does not trust us."""
+        client.settimeout(TIMEOUT)
+        return self._tls.wrap_socket(client, server_side=True) if self._tls else client
 
     def __enter__(self) -> FaultProxy:
         self._thread.start()
@@ -230,7 +244,6 @@ class _Exchange:
     def __init__(self, proxy: FaultProxy, client: socket.socket) -> None:
         self.proxy = proxy
         self.client = client
-        self.client.settimeout(TIMEOUT)
         self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.incoming = client.makefile("rb", PIECE)
         self.server: socket.socket | None = None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import ipaddress
 import json
 import socket
 import struct
@@ -358,33 +357,6 @@ def test_files_of_a_real_node(qdrant: Qdrant, qdrant_server: QdrantServer, make_
     assert positions is not None
     assert set(positions) == {0, 1}
     assert all(position is None or position >= 0 for position in positions.values())
-
-
-@pytest.fixture(scope="module")
-def tls_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Paths of an authority's certificate (ca), and of one by it for 127.0.0.1 with its key (cert, key)."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    folder = tmp_path_factory.mktemp("tls")
-    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
-    keys = {who: ec.generate_private_key(ec.SECP256R1()) for who in ("ca", "cert")}
-    names = {who: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, who)]) for who in keys}
-    for who, key in keys.items():
-        draft = x509.CertificateBuilder(
-            names["ca"], names[who], key.public_key(), x509.random_serial_number(), now - day, now + day
-        ).add_extension(x509.BasicConstraints(ca=who == "ca", path_length=None), True)
-        if who == "cert":
-            loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-            draft = draft.add_extension(x509.SubjectAlternativeName([loopback]), False)
-        signed = draft.sign(keys["ca"], hashes.SHA256())
-        (folder / f"{who}.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    secret = keys["cert"].private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "key.pem").write_bytes(secret)
-    return {name: str(folder / f"{name}.pem") for name in ("ca", "cert", "key")}
 
 
 def test_tls(tmp_path: Path, tls_files: dict[str, str], make_collection: Callable[..., str]) -> None:

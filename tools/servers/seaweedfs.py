@@ -27,6 +27,8 @@ class SeaweedServer(S3Server):
     """
 
     name = "seaweedfs"
+    # Its buckets also answer as BUCKET.s3.test, where a client looks that name up on 127.0.0.1.
+    domain = "s3.test"
 
     def __init__(self, root: Path, *, region_name: str = "us-east-1", address: str = "127.0.0.1") -> None:
         # Its own shutdown takes up to 17 s; what it acknowledged is on disk long before.
@@ -64,6 +66,7 @@ class SeaweedServer(S3Server):
             "filer.localSocket": "filer.sock",
             "s3": "true",
             "s3.ip.bind": self.address,
+            "s3.domainName": self.domain,
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
             "s3.localSocket": "s3.sock",
