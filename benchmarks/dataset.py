@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from tools.servers import QdrantServer
@@ -34,18 +34,25 @@ def snapshot_of(size: int, cache: Path) -> tuple[Path, dict[str, Any], dict[str,
     folder = cache / f"snapshot-{size >> 20}-{DIMENSIONS}-{SHARDS}"
     described = folder / "snapshot.json"
     if not described.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        with QdrantServer(folder / "qdrant") as server:
-            entry, config = _fill(server, size)
-            shutil.move(server.snapshots_path / "bench" / entry["name"], folder / entry["name"])
-        shutil.rmtree(folder / "qdrant")
-        described.write_text(json.dumps({"entry": entry, "config": config}))
+        # In a process of its own: a child's peak memory counts from that of its parent, which would be the data set's.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as maker:
+            maker.submit(_make, folder, size).result()
     known = json.loads(described.read_text())
     return folder / known["entry"]["name"], known["entry"], known["config"]
 
 
+def _make(folder: Path, size: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with QdrantServer(folder / "qdrant") as server:
+        entry, config = _fill(server, size)
+        shutil.move(server.snapshots_path / "bench" / entry["name"], folder / entry["name"])
+    shutil.rmtree(folder / "qdrant")
+    (folder / "snapshot.json").write_text(json.dumps({"entry": entry, "config": config}))
+
+
 def _fill(server: QdrantServer, size: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    import numpy as np
     from qdrant_client import QdrantClient, models
 
     qdrant = Qdrant(QdrantConnection(server.url))
