@@ -111,6 +111,12 @@ class EncryptionRefused(StoreError):
     code = "encryption_not_applied"
 
 
+class BucketUnfit(DrError):
+    """A store does not do what it must; ``detail`` lists the required checks that did not pass, and what was found."""
+
+    code = "bucket_unfit"
+
+
 class IntegrityError(DrError):
     """Bytes that differ from their recorded digest, or do not have the shape they must have."""
 

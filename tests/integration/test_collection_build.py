@@ -51,6 +51,7 @@ MODULES = {
     "backup_prune",
     "backup_share",
     "backup_verify",
+    "bucket_check",
     "collection_check",
     "node_info",
     "restore",

@@ -14,6 +14,7 @@ from ..errors import BackupNotFound, DamagedManifest, ObjectNotFound, StoreError
 from ..formats import layout
 from ..formats.lock_layout import LOCKS_FOLDER
 from ..formats.manifest import Manifest
+from ..formats.probe_layout import PROBES_FOLDER
 from ..stores.repository import Repository
 from .holdings import read_holdings
 
@@ -36,7 +37,7 @@ def read_manifest(repository: Repository, collection: str, backup_id: str) -> tu
 
 def collections_of(repository: Repository) -> list[str]:
     """The names of all collections that have something in the repository."""
-    return sorted(name for name in repository.folders() if name != LOCKS_FOLDER)
+    return sorted(name for name in repository.folders() if name not in (LOCKS_FOLDER, PROBES_FOLDER))
 
 
 def newest_committed(repository: Repository, collection: str) -> Manifest | None:
