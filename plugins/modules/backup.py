@@ -73,9 +73,18 @@ options:
       - V(0) records none.
     type: int
     default: 10
+  require_bucket_check:
+    description:
+      - First run M(vectorops.qdrant_dr.bucket_check) with what it requires by default, and back nothing up if a
+        required check does not pass.
+      - Once for all collections, before anything is touched; not in check mode.
+      - If it refuses, its return values are returned as well.
+    type: bool
+    default: false
 seealso:
   - module: vectorops.qdrant_dr.backup_info
   - module: vectorops.qdrant_dr.backup_copy
+  - module: vectorops.qdrant_dr.bucket_check
   - module: vectorops.qdrant_dr.restore
 notes:
   - Nodes of a cluster that do not hold every shard of a collection are refused. The role C(qdrant_backup) backs such a
@@ -268,7 +277,8 @@ def backup(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     location = store_location(params["repository"])
     with Qdrant(qdrant_connection(params)) as qdrant, Repository(location) as repository:
         existing = qdrant.collections() if params["collections"] == ["all"] else []
-        return back_up_several(qdrant, repository, requests_of(params, existing), check=check_mode)
+        required = params["require_bucket_check"]
+        return back_up_several(qdrant, repository, requests_of(params, existing), check_mode, required)
 
 
 def main() -> None:
@@ -283,6 +293,7 @@ def main() -> None:
             "storage_path": {"type": "path"},
             "snapshots_path": {"type": "path"},
             "probes": {"type": "int", "default": 10},
+            "require_bucket_check": {"type": "bool", "default": False},
         },
         required_by=QDRANT_REQUIRED_BY,
         supports_check_mode=True,

@@ -275,6 +275,25 @@ def test_a_node_that_is_down_is_left_out_and_hosts_of_elsewhere_are_refused(
     assert len(verify_all(repository)) == 1
 
 
+def test_a_store_that_does_not_do_what_is_required_gets_no_backup(
+    cluster: Cluster, operator: Operator, repository: Repository, s3_server: SeaweedServer
+) -> None:
+    make_sharded(cluster.nodes, "docs")
+    bucket = repository.location.bucket
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{bucket}"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    s3_server.client().put_bucket_policy(Bucket=bucket, Policy=policy)
+    refused = operator.backs_up(qdrant_backup_require_bucket_check=True)
+    assert refused.status != 0
+    assert all(f"fatal: [{name}]" in refused.text for name in cluster.names)
+    assert "anonymous_refused (failed, found: may list)" in refused.text
+    assert holdings(repository) == {}
+    s3_server.client().delete_bucket_policy(Bucket=bucket)
+    made = operator.backs_up(qdrant_backup_require_bucket_check=True)
+    assert made.status == 0, made.output
+    assert len(verify_all(repository)) == 1
+
+
 def test_nobody_answers(operator: Operator, cluster: Cluster, repository: Repository) -> None:
     for name in cluster.names:
         operator.gone(name).touch()

@@ -12,15 +12,23 @@ from ..errors import DrError, PartlyFailed
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .backup import BackupRequest, back_up, plan_backup
+from .bucket_check import check_bucket
 
 
 def back_up_several(
-    qdrant: Qdrant, repository: Repository, requests: list[BackupRequest], check: bool = False
+    qdrant: Qdrant,
+    repository: Repository,
+    requests: list[BackupRequest],
+    check: bool = False,
+    require_bucket_check: bool = False,
 ) -> dict[str, Any]:
     """Back up one collection after another; with ``check``, say what would be done and change nothing.
 
-    Returns and raises what ``each_request`` does.
+    ``require_bucket_check``: raise ``BucketUnfit`` first where the store does not do what backups rely on; ``check``
+    writes no probes, and so leaves it out. Returns and raises what ``each_request`` does.
     """
+    if require_bucket_check and not check:
+        check_bucket(repository)
     one = _planned if check else back_up
     return each_request(requests, lambda request: one(qdrant, repository, request))
 
