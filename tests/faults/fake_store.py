@@ -110,7 +110,8 @@ class FakeStore:
         if IfNoneMatch and Key in self.objects:
             raise _error(412, "PreconditionFailed", "PutObject")
         self._put(Key, bytes(Body))
-        return {"ETag": _etag(bytes(Body)), "ServerSideEncryption": "AES256"}
+        checksum = _sha256(bytes(Body))
+        return {"ETag": _etag(bytes(Body)), "ChecksumSHA256": checksum, "ServerSideEncryption": "AES256"}
 
     def _get_object(self, Key: str, odd: bool, Range: str = "", **_rest: Any) -> Json:  # noqa: N803
         data = self._find(Key).data

@@ -62,7 +62,8 @@ def test_objects_come_back_and_show_their_encryption(
     done = [
         repository.put_part("docs/big", upload_id, number, part, sha256(part)) for number, part in enumerate(parts, 1)
     ]
-    assert all(("ChecksumSHA256" in part) == (mode == "when_supported") for part in done)
+    assert all((part.sha256 is not None) == (mode == "when_supported") for part in done)
+    assert all(stored.checked for stored in (small, *done)), "the answers show the checksums"
     repository.complete_upload("docs/big", upload_id, done[::-1])
 
     assert repository.get("docs/small") == b"hello"

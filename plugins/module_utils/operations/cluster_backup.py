@@ -28,6 +28,7 @@ from .backup import need_of
 from .catalogue import newest_committed
 from .commit import commit
 from .leftovers import StartMarker, exists, find_leftovers, remove_objects, sweep, was_handed_over
+from .object_copy import put_proved
 from .share import BackupRequest, ShareRun, ShareTask, iso, utc_now
 
 Json = dict[str, Any]
@@ -103,7 +104,7 @@ def store_share(
         share = run.make()
         _refuse_late(repository, collection, backup_id)
         said = True
-        repository.put(key, json.dumps(share).encode("ascii"), content_type="application/json")
+        put_proved(repository, key, json.dumps(share).encode("ascii"), "application/json")
         if run.remove_snapshots():
             marker.hand_over()
     except BaseException:

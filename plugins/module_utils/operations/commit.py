@@ -9,18 +9,21 @@ from ..errors import DamagedManifest
 from ..formats import layout
 from ..formats.manifest import Manifest
 from ..stores.repository import Repository
+from .object_copy import CHECK_STORE, put_proved
 
 
 def commit(repository: Repository, manifest: Manifest) -> None:
-    """Store the sidecars and, last, the manifest; raises ``DamagedManifest`` where the store gives other bytes back.
+    """Store the sidecars and, last, the manifest.
+
+    Raises ``DamagedManifest`` or ``DamagedBackup`` where the store gives other bytes back than were written.
 
     Every object that the manifest names must be complete before.
     """
     for shard in manifest.shards:
         key = manifest.object_key(shard)
         content = layout.sidecar(key, shard["object"]["sha256"])
-        repository.put(layout.sidecar_key(key), content, content_type="text/plain")
+        put_proved(repository, layout.sidecar_key(key), content, "text/plain")
     key = layout.manifest_key(manifest.collection, manifest.backup_id)
     repository.put(key, manifest.dump(), if_none_match=True, content_type="application/json")
     if repository.get(key) != manifest.dump():
-        raise DamagedManifest(f"The store gave other bytes for {key} than were written.", "Check the store.")
+        raise DamagedManifest(f"The store gave other bytes for {key} than were written.", CHECK_STORE)

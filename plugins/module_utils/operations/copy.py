@@ -40,7 +40,7 @@ from .catalogue import (
     newest_committed,
     read_manifest,
 )
-from .object_copy import prove_object, write_object
+from .object_copy import prove_object, put_proved, write_object
 from .repository_lock import collection_lock
 from .share import utc_now
 
@@ -325,7 +325,7 @@ def _copy_object(copy: _BackupCopy, key: str, stored: dict[str, Any]) -> str:
 
 def _write_sidecar(destination: Repository, key: str, stored: dict[str, Any]) -> None:
     sidecar = layout.sidecar(key, stored["sha256"])
-    destination.put(layout.sidecar_key(key), sidecar, content_type="text/plain; charset=us-ascii")
+    put_proved(destination, layout.sidecar_key(key), sidecar, "text/plain; charset=us-ascii")
 
 
 def _complete_sidecar(destination: Repository, key: str, stored: dict[str, Any]) -> None:

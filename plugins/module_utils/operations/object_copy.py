@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write one object of a backup anew from proved parts, and prove what is stored."""
+"""Write objects of a backup, and prove what is stored."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..errors import DamagedBackup
-from ..stores.repository import Repository
+from ..stores.repository import Repository, StoredPart
 from .verified_parts import SourceHealth, VerifiedParts
 
 # Parts in memory at once, read, proved and sent by a thread each.
 PARTS_AT_ONCE = 4
+CHECK_STORE = "Run again; if it repeats, see with bucket_check what the store ignores."
 
 
 def prove_object(repository: Repository, key: str, stored: dict[str, Any]) -> None:
@@ -27,6 +28,17 @@ def prove_object(repository: Repository, key: str, stored: dict[str, Any]) -> No
         raise DamagedBackup(f"{repository.url(key)} has {info.size} bytes instead of {stored['size']}.")
     repository.verify_encryption(info)
     read_object([repository], key, stored)
+
+
+def put_proved(repository: Repository, key: str, data: bytes, content_type: str) -> None:
+    """Store a small object, and read it back where the store's answer does not show that it checked the bytes.
+
+    Raises ``DamagedBackup`` where it holds other bytes; that object is removed again.
+    """
+    if repository.put(key, data, content_type=content_type).checked or repository.get(key) == data:
+        return
+    repository.delete([key])
+    raise DamagedBackup(f"The store gave other bytes for {repository.url(key)} than were written.", CHECK_STORE)
 
 
 def read_object(
@@ -57,7 +69,7 @@ def write_object(
         return
     upload_id = destination.start_upload(key)
 
-    def move(number: int) -> dict[str, Any]:
+    def move(number: int) -> StoredPart:
         return destination.put_part(key, upload_id, number, parts.fetch(number), digests[number - 1])
 
     threads = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="copy-part")

@@ -5,6 +5,9 @@
 
 A fixed number of part buffers bounds the memory. Each full part is hashed and sent by a worker; the hash of the whole
 object goes on beside that in one thread of its own, so the producer only copies.
+
+The store compares each part with its checksum. Where its answer does not show that it did, the whole object is read
+back and compared before anything refers to it.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ import queue
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from ..errors import DrError
-from ..stores.repository import Repository
+from ..errors import DamagedBackup, DrError
+from ..stores.repository import ObjectInfo, Repository, StoredPart
+from .object_copy import CHECK_STORE, read_object
 
 MIB = 1024 * 1024
 SMALLEST_PART = 16 * MIB
@@ -113,7 +117,7 @@ class ObjectUpload:
         self._repository = pipeline.repository
         self._sha256 = hashlib.sha256()
         self._upload_id: str | None = None
-        self._sent: list[Future[dict[str, Any]]] = []
+        self._sent: list[Future[StoredPart | ObjectInfo]] = []
         self._buffer: bytearray | None = None
         self._filled = 0
 
@@ -137,22 +141,36 @@ class ObjectUpload:
             self._dispatch()
 
     def complete(self) -> dict[str, Any]:
-        """Wait for the parts, complete the object, check how it is stored, and describe it for the manifest."""
+        """Wait for the parts, complete the object, check how it is stored, and describe it for the manifest.
+
+        Raises ``DamagedBackup`` where the store holds other bytes than were sent, or ``EncryptionRefused``.
+        """
         sent = [future.result() for future in self._sent]
         if self._upload_id is not None:
-            self._repository.complete_upload(self.key, self._upload_id, sent)
+            parts = [part for part in sent if isinstance(part, StoredPart)]
+            self._repository.complete_upload(self.key, self._upload_id, parts)
         self._pipeline.forget(self)
         stored = self._repository.head(self.key)
         self._repository.verify_encryption(stored)
         if stored.size != self.size:
             raise DrError(f"The store holds {stored.size} bytes of {self.key}, {self.size} were sent.", "Run it again.")
-        return {
+        entry = {
             "size": self.size,
             "sha256": self._sha256.hexdigest(),
             "part_size": self._pipeline.part_size,
             "parts": self.parts,
             "encryption": {"mode": stored.encryption, "kms_key_id": stored.kms_key_id},
         }
+        if not all(part.checked for part in sent):
+            self._prove(entry)
+        return entry
+
+    def _prove(self, entry: dict[str, Any]) -> None:
+        try:
+            read_object([self._repository], self.key, entry)
+        except DamagedBackup as error:
+            detail = f"{self._repository.url(self.key)} is not what was sent, and the store took it. {error.detail}"
+            raise DamagedBackup(detail, CHECK_STORE) from error
 
     def abort(self) -> None:
         """Remove what an upload that was not completed has stored."""
@@ -172,14 +190,13 @@ class ObjectUpload:
         hashed = self._pipeline.hash_later(self._sha256, memoryview(buffer)[:filled])
         self._sent.append(self._pipeline.send_later(self._send, number, buffer, filled, hashed))
 
-    def _send(self, number: int, buffer: bytearray, filled: int, hashed: Future[None]) -> dict[str, Any]:
+    def _send(self, number: int, buffer: bytearray, filled: int, hashed: Future[None]) -> StoredPart | ObjectInfo:
         try:
             body = buffer if filled == len(buffer) else bytes(memoryview(buffer)[:filled])
             digest = hashlib.sha256(body).hexdigest()
             self.parts[number - 1] = digest
             if self._upload_id is None:
-                self._repository.put(self.key, bytes(body), sha256_hex=digest)
-                return {}
+                return self._repository.put(self.key, bytes(body), sha256_hex=digest)
             return self._repository.put_part(self.key, self._upload_id, number, body, digest)
         finally:
             hashed.result()

@@ -68,7 +68,8 @@ class ObjectInfo:
     """What the store says about an object.
 
     ``key`` is relative to the repository's root, ``size`` in bytes. ``encryption`` is ``none`` when the
-    store shows no encryption, and None where it was not asked (listings).
+    store shows no encryption, and None where it was not asked (listings). ``checked``: of a put, whether the answer
+    shows that the store checked the bytes.
     """
 
     key: str
@@ -78,3 +79,17 @@ class ObjectInfo:
     kms_key_id: str | None = None
     last_modified: datetime | None = None
     version_id: str | None = None
+    checked: bool = False
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """One part of a multipart upload, as the store's answer describes it.
+
+    ``sha256`` in base64 if the store told it. ``checked``: whether the answer shows that the store checked the bytes.
+    """
+
+    number: int
+    etag: str
+    sha256: str | None = None
+    checked: bool = False

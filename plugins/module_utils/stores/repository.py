@@ -9,22 +9,20 @@ threads at once. They raise errors of the StoreError branch and nothing of boto3
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from ..errors import ChecksumRefused, ObjectExists, ObjectNotFound, StoreError
-from . import encryption, s3_errors
-from .location import ObjectInfo, StoreLocation
+from ..errors import ObjectExists, ObjectNotFound, StoreError
+from . import checksums, encryption, s3_errors
+from .location import ObjectInfo, StoredPart, StoreLocation
 from .pace import PIECE, Pace, PacedBody, parse_rate
 from .reach import require_connection
 from .s3_client import build_client
 
-__all__ = ["ObjectInfo", "Repository", "StoreLocation"]
+__all__ = ["ObjectInfo", "Repository", "StoreLocation", "StoredPart"]
 
 READ_TRIES = 3
 DELETE_BATCH = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
@@ -187,20 +185,16 @@ class Repository:
             sha256_hex: SHA-256 of ``data``, if the caller has it.
 
         Returns:
-            The object as the store's answer describes it, encryption included.
+            The object as the store's answer describes it: with its encryption, and whether the bytes were checked.
 
         Raises:
             ObjectExists: with ``if_none_match``, there is one with other content.
             ChecksumRefused: the store received other bytes.
         """
-        request = {
-            "Body": data,
-            "ContentType": content_type,
-            **self._checksum(data, sha256_hex),
-            **encryption.request(self.location),
-        }
+        checksum = checksums.request(self.location, data, sha256_hex)
+        request = {"Body": data, "ContentType": content_type, **checksum, **encryption.request(self.location)}
         answer = self._put_new(key, request, data) if if_none_match else self._put(key, request)
-        return _info(key, answer, len(data))
+        return _info(key, answer, len(data), checked=checksums.shown(answer, checksum, self.url(key)))
 
     def _put(self, key: str, request: dict[str, Any]) -> dict[str, Any]:
         with s3_errors.translated(self.location, "store", key):
@@ -247,7 +241,7 @@ class Repository:
     def start_upload(self, key: str) -> str:
         """Begin a multipart upload with the location's encryption; returns its id."""
         request: dict[str, Any] = encryption.request(self.location)
-        if self._sends_sha256:
+        if checksums.sends_sha256(self.location):
             request["ChecksumAlgorithm"] = "SHA256"
         with s3_errors.translated(self.location, "begin the upload of", key):
             answer = self.client.create_multipart_upload(
@@ -255,9 +249,7 @@ class Repository:
             )
         return str(answer["UploadId"])
 
-    def put_part(
-        self, key: str, upload_id: str, number: int, data: bytes | bytearray, sha256_hex: str
-    ) -> dict[str, Any]:
+    def put_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray, sha256_hex: str) -> StoredPart:
         """Upload one part; ``data`` is neither copied nor hashed here.
 
         Args:
@@ -269,8 +261,12 @@ class Repository:
 
         Returns:
             What ``complete_upload`` needs to know of it.
+
+        Raises:
+            ChecksumRefused: the store received other bytes.
         """
         action = f"store part {number} of"
+        checksum = checksums.request(self.location, data, sha256_hex)
         with s3_errors.translated(self.location, action, key):
             answer = self.client.upload_part(
                 Bucket=self.location.bucket,
@@ -278,13 +274,14 @@ class Repository:
                 UploadId=upload_id,
                 PartNumber=number,
                 Body=data if self._pace is None else PacedBody(data, self._pace),
-                **self._checksum(data, sha256_hex),
+                **checksum,
             )
-        return self._part(key, number, answer, sha256_hex)
+        checked = checksums.shown(answer, checksum, f"Part {number} of {self.url(key)}")
+        return StoredPart(number, answer["ETag"], answer.get("ChecksumSHA256"), checked)
 
-    def complete_upload(self, key: str, upload_id: str, parts: Sequence[dict[str, Any]]) -> None:
+    def complete_upload(self, key: str, upload_id: str, parts: Sequence[StoredPart]) -> None:
         """Make the object of its parts. What the store made of them, ``head`` tells."""
-        request = {"Parts": sorted(parts, key=lambda part: part["PartNumber"])}
+        request = {"Parts": [self._completed(part) for part in sorted(parts, key=lambda part: part.number)]}
         try:
             with s3_errors.translated(self.location, "complete the upload of", key):
                 self.client.complete_multipart_upload(
@@ -347,7 +344,7 @@ class Repository:
 
     def _copy_part(
         self, source: dict[str, str], key: str, upload_id: str, number: int, first: int, end: int
-    ) -> dict[str, Any]:
+    ) -> StoredPart:
         with s3_errors.translated(self.location, f"copy part {number} of", key):
             answer = self.client.upload_part_copy(
                 Bucket=self.location.bucket,
@@ -357,34 +354,18 @@ class Repository:
                 CopySource=source,
                 CopySourceRange=f"bytes={first}-{end - 1}",
             )
-        return self._part(key, number, answer["CopyPartResult"], None)
+        return StoredPart(number, answer["CopyPartResult"]["ETag"], answer["CopyPartResult"].get("ChecksumSHA256"))
 
-    # -- encryption, checksums, keys, pages
+    # -- encryption, keys, pages
 
     def verify_encryption(self, info: ObjectInfo) -> None:
         """Raises EncryptionRefused if encryption was asked for and ``info`` (of ``head``) does not show it."""
         encryption.verify(self.location, info, self.url(info.key))
 
-    @property
-    def _sends_sha256(self) -> bool:
-        return self.location.checksum_mode == "when_supported"
-
-    def _checksum(self, data: bytes | bytearray, sha256_hex: str | None) -> dict[str, str]:
-        """The checksum header of a body: SHA-256, or MD5 for stores that know nothing else."""
-        if not self._sends_sha256:
-            return {"ContentMD5": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode("ascii")}
-        digest = bytes.fromhex(sha256_hex) if sha256_hex else hashlib.sha256(data).digest()
-        return {"ChecksumSHA256": base64.b64encode(digest).decode("ascii")}
-
-    def _part(self, key: str, number: int, answer: dict[str, Any], sha256_hex: str | None) -> dict[str, Any]:
+    def _completed(self, part: StoredPart) -> dict[str, Any]:
         """Only what the store echoed goes into the completion: one that knows no checksums refuses them there."""
-        part = {"PartNumber": number, "ETag": answer["ETag"]}
-        echoed = answer.get("ChecksumSHA256")
-        if echoed and self._sends_sha256:
-            if sha256_hex is not None and base64.b64decode(echoed).hex() != sha256_hex:
-                raise ChecksumRefused(f"Part {number} of {self.url(key)}: the store computed another SHA-256.")
-            part["ChecksumSHA256"] = echoed
-        return part
+        echoed = part.sha256 if checksums.sends_sha256(self.location) else None
+        return {"PartNumber": part.number, "ETag": part.etag, **({"ChecksumSHA256": echoed} if echoed else {})}
 
     def _pages(self, operation: str, **request: Any) -> Iterator[dict[str, Any]]:
         with s3_errors.translated(self.location, "list"):
@@ -397,7 +378,7 @@ class Repository:
         return full[len(self.location.root) :]
 
 
-def _info(key: str, answer: dict[str, Any], size: int) -> ObjectInfo:
+def _info(key: str, answer: dict[str, Any], size: int, checked: bool = False) -> ObjectInfo:
     return ObjectInfo(
         key,
         size,
@@ -406,6 +387,7 @@ def _info(key: str, answer: dict[str, Any], size: int) -> ObjectInfo:
         kms_key_id=answer.get("SSEKMSKeyId"),
         last_modified=answer.get("LastModified"),
         version_id=answer.get("VersionId"),
+        checked=checked,
     )
 
 
