@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, TargetUnfit
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import (
     collection_digest,
@@ -138,6 +139,8 @@ def test_without_a_quorum_there_is_no_backup_and_no_restore(cluster: Cluster, re
     """The last test of this cluster: two of three nodes are killed. Whether the third led or not makes a difference
     in what it says of itself: a lonely leader goes on calling itself the leader."""
     plan = plan_cluster(repository, cluster.facts(), PlanRequest("docs"))
+    # A collection that one node can back up alone.
+    make_sharded(cluster.nodes, "everywhere", points=60, replication_factor=3)
     leader = next(n for n, q in enumerate(cluster.nodes) if q.cluster()["raft_info"]["role"] == "Leader")
     for number, server in enumerate(cluster.servers):
         if number != leader:
@@ -147,7 +150,9 @@ def test_without_a_quorum_there_is_no_backup_and_no_restore(cluster: Cluster, re
     assert alone.cluster()["raft_info"]["role"] == "Leader", "which is why its word does not count"
     with pytest.raises(TargetUnfit, match="reaches 1 of 3 peers: the cluster has lost its quorum"):
         plan_cluster(repository, cluster.facts(leader), PlanRequest("docs"))
-    assert holdings(repository) == {}
+    with pytest.raises(TargetUnfit, match="it reaches 1 of 3 peers and so has lost touch with its cluster"):
+        back_up(alone, repository, BackupRequest("everywhere"))
+    assert (holdings(repository), alone.snapshots("everywhere")) == ({}, [])
 
     cluster.servers[leader].kill()
     survivor = cluster.servers[leader]
@@ -157,7 +162,7 @@ def test_without_a_quorum_there_is_no_backup_and_no_restore(cluster: Cluster, re
     assert read_node(alone, "n", [])["leader"] is None
     with pytest.raises(TargetUnfit, match="sees no leader: the cluster has lost its quorum"):
         plan_cluster(repository, cluster.facts(leader), PlanRequest("docs"))
-    with pytest.raises(TargetUnfit, match="it has lost touch with its cluster"):
+    with pytest.raises(TargetUnfit, match="it sees no leader and so has lost touch with its cluster"):
         refuse_cut_off(alone, "docs", plan["shares"].get(f"n{leader}", []))
     assert holdings(repository) == {}
 

@@ -99,13 +99,25 @@ def _membership_reasons(nodes: list[Json]) -> list[str]:
     for node in nodes:
         if set(node["peers"]) != members:
             reasons.append(f"{node['name']} belongs to another cluster than {nodes[0]['name']}")
-        elif node["leader"] is None:
-            reasons.append(f"{node['name']} sees no leader: the cluster has lost its quorum")
-        elif 2 * len(node["unreachable"]) >= len(members):
-            # A leader that is left alone goes on calling itself the leader.
-            reached = len(members) - len(node["unreachable"])
-            reasons.append(f"{node['name']} reaches {reached} of {len(members)} peers: the cluster has lost its quorum")
+        elif (fault := quorum_fault(node)) is not None:
+            reasons.append(f"{node['name']} {fault}: the cluster has lost its quorum")
     return reasons
+
+
+def quorum_fault(member: Json) -> str | None:
+    """What shows that a node is out of touch with most of its cluster, a predicate; None where nothing does.
+
+    ``member``: ``peers``, ``leader`` and ``unreachable`` as the node itself tells them.
+    """
+    members = len(member["peers"])
+    if not members:
+        return None
+    if member["leader"] is None:
+        return "sees no leader"
+    if 2 * len(member["unreachable"]) >= members:
+        # A leader that is left alone goes on calling itself the leader.
+        return f"reaches {members - len(member['unreachable'])} of {members} peers"
+    return None
 
 
 def _reach_warnings(nodes: list[Json]) -> list[str]:

@@ -36,21 +36,27 @@ def read_node(
     cluster = qdrant.cluster()
     known = qdrant.collections()
     found = {each: _collection_or_error(qdrant, each) for each in known if collections is None or each in collections}
-    raft = cluster.get("raft_info") or {}
-    silent = cluster.get("message_send_failures") or {}
-    peers = cluster.get("peers") or {}
     peer = cluster.get("peer_id") or next((each["peer_id"] for each in found.values() if "peer_id" in each), None)
     return {
         "name": name,
         "url": qdrant.connection.url,
         "version": qdrant.version(),
         "peer_id": str(peer if peer is not None else name),
-        "peers": sorted(peers),
-        # A candidate says 0.
-        "leader": raft.get("leader") or None,
-        "unreachable": sorted(each for each, known_as in peers.items() if known_as["uri"] in silent),
+        **membership(cluster),
         "time": clock(),
         "collections": found,
+    }
+
+
+def membership(cluster: Json) -> Json:
+    """``peers``, ``leader`` and ``unreachable``, as in ``read_node``, from a node's answer to ``GET /cluster``."""
+    peers = cluster.get("peers") or {}
+    silent = cluster.get("message_send_failures") or {}
+    return {
+        "peers": sorted(peers),
+        # A candidate says 0.
+        "leader": (cluster.get("raft_info") or {}).get("leader") or None,
+        "unreachable": sorted(each for each, known_as in peers.items() if known_as["uri"] in silent),
     }
 
 

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from ..errors import DrError, IntegrityError, InvalidInput, QdrantError, TargetUnfit, WalGap
 from ..formats import layout
+from ..formats.backup_plan import quorum_fault
 from ..formats.collection_config import payload_indexes
 from ..formats.shard_archive import ShardArchive, ShardSplitter
 from ..formats.shares import KIND, SCHEMA_VERSION
@@ -21,6 +22,7 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from ..version import TOOL
 from .leftovers import StartMarker
+from .node_facts import membership
 from .part_upload import ObjectUpload, PartPipeline, part_size_for
 from .probe import record_probes, still_true
 from .snapshot import create_snapshot, delete_snapshots
@@ -270,10 +272,9 @@ def _spool() -> IO[bytes]:
 
 def refuse_cut_off(qdrant: Qdrant, collection: str, shards: list[int]) -> None:
     """Raise ``TargetUnfit`` where the replicas of this node may have missed writes while they were backed up."""
-    cluster = qdrant.cluster()
     faults = []
-    if cluster.get("status") == "enabled" and not cluster["raft_info"].get("leader"):
-        faults.append("it has lost touch with its cluster")
+    if (fault := quorum_fault(membership(qdrant.cluster()))) is not None:
+        faults.append(f"it {fault} and so has lost touch with its cluster")
     states = {shard["shard_id"]: shard["state"] for shard in qdrant.collection_cluster(collection)["local_shards"]}
     faults += [
         f"shard {number} is {states.get(number, 'not there')} now"
