@@ -21,6 +21,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
     QdrantUnauthorized,
     StoreError,
     StoreUnreachable,
+    TargetUnfit,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import (
     BackupRequest,
@@ -218,6 +219,46 @@ def test_a_snapshot_that_changed_after_its_creation_is_refused(
     with pytest.raises(DamagedSnapshot, match=r"was changed after its creation|bytes, \d+ could be read"):
         back_up(Changed(qdrant_server, CHANGES[change]), repository, BackupRequest(name, snapshots_path=path))
     assert (holdings(repository), state_of(qdrant, *before["digests"])) == ({}, before)
+
+
+class CutOff(Qdrant):
+    """A node that says to be out of touch with its peers from one moment to another: so short a cut can't be made."""
+
+    def __init__(self, url: str, begin: str, end: str) -> None:
+        super().__init__(QdrantConnection(url))
+        self.begin, self.end, self.cut = begin, end, False
+
+    def reach(self, moment: str) -> None:
+        self.cut = moment == self.begin or (self.cut and moment != self.end)
+
+    def cluster(self) -> Json:
+        peers = {str(number): {"uri": f"http://n{number}:6335/"} for number in range(3)}
+        silent = {f"http://n{number}:6335/": {"count": 7} for number in (1, 2)} if self.cut else {}
+        return {"peers": peers, "raft_info": {"leader": 1, "role": "Leader"}, "message_send_failures": silent}
+
+    def collection(self, name: str) -> Json:
+        self.reach("read")
+        return super().collection(name)
+
+    def create_snapshot(self, name: str) -> Json:
+        self.reach("created")
+        return super().create_snapshot(name)
+
+    def open_snapshot(self, *arguments: Any, **more: Any) -> Any:
+        self.reach("stored")
+        return super().open_snapshot(*arguments, **more)
+
+
+@pytest.mark.parametrize(("begin", "end"), [("read", "created"), ("created", "stored"), ("stored", "never")])
+def test_a_node_that_was_cut_off_at_any_time_is_refused(
+    qdrant: Qdrant, repository: Repository, make_collection: Make, begin: str, end: str
+) -> None:
+    name = make_collection()
+    before = state_of(qdrant, name)
+    with pytest.raises(TargetUnfit, match="it reaches 1 of 3 peers and so has lost touch with its cluster"):
+        back_up(CutOff(qdrant.connection.url, begin, end), repository, BackupRequest(name))
+    assert (holdings(repository), state_of(qdrant, *before["digests"])) == ({}, before)
+    back_up(CutOff(qdrant.connection.url, "never", "never"), repository, BackupRequest(name))
 
 
 def test_a_bit_flipped_in_the_download_is_noticed(

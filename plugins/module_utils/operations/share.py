@@ -167,7 +167,7 @@ class ShareRun:
         for attempt in range(1, _SNAPSHOTS_TRIED + 1):
             acks = ack_indexes(self.request.storage_path, self.collection) if self.request.storage_path else None
             started = iso(self.now())
-            snapshot = self._take_snapshot()
+            snapshot = self._take_snapshot(shards)
             finished = iso(self.now())
             try:
                 archives, objects, read_from = self._store(snapshot, acks, shards)
@@ -178,19 +178,23 @@ class ShareRun:
             return archives, objects, {**snapshot, "read_from": read_from, "started": started, "finished": finished}
         raise AssertionError("the last attempt returns or raises")
 
-    def _take_snapshot(self) -> dict[str, Any]:
-        entry, _times = create_snapshot(self.qdrant, self.collection, on_ask=self._note_asked)
+    def _take_snapshot(self, shards: list[int]) -> dict[str, Any]:
+        def note_asked(at: datetime, names: list[str]) -> None:
+            # What was acknowledged until now must be here: a cut that heals later would not show any more.
+            refuse_cut_off(self.qdrant, self.collection, shards)
+            self.marker.write(asked={"at": at.isoformat(), "before": names})
+
+        entry, _times = create_snapshot(self.qdrant, self.collection, on_ask=note_asked)
         self.snapshots.append(entry["name"])
         self.marker.write(snapshots=self.snapshots, asked=None)
+        # A node takes seconds to notice a cut.
+        refuse_cut_off(self.qdrant, self.collection, shards)
         if not entry.get("checksum"):
             raise InvalidInput(
                 f"Qdrant at {self.qdrant.connection.url} recorded no checksum for its snapshot {entry['name']}.",
                 "Let Qdrant store snapshots on its local disk (snapshots_config), so that every byte can be proved.",
             )
         return {"name": entry["name"], "size": entry["size"], "sha256": entry["checksum"]}
-
-    def _note_asked(self, at: datetime, names: list[str]) -> None:
-        self.marker.write(asked={"at": at.isoformat(), "before": names})
 
     def _store(
         self, snapshot: dict[str, Any], acks: dict[int, int | None] | None, shards: list[int]
