@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import TargetUnfit
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import InvalidInput, TargetUnfit
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.shard_archive import ShardArchive
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import (
     BackupRequest,
@@ -38,7 +38,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.sna
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.node_files import ack_indexes
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.proofs import verify_all
+from tests.proofs import holdings, verify_all
 from tools.servers import QdrantServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -237,6 +237,28 @@ def test_without_the_nodes_directories_the_manifest_says_how_the_log_was_bounded
     manifest = read_manifest(repository, name, made["backup_id"])[0]
     assert manifest.shards[0]["wal"]["first_found_by"] == "segments"
     assert manifest.fields["snapshots"][0]["read_from"] == "http"
+
+
+def test_the_directory_of_another_node_is_refused_where_it_would_cost_writes(
+    qdrant: Qdrant, repository: Repository, make_collection: Callable[..., str], tmp_path: Path
+) -> None:
+    name = make_collection(shard_number=1)
+    foreign = tmp_path / "collections" / name / "0" / "wal" / "first-index"
+    foreign.parent.mkdir(parents=True)
+    request = BackupRequest(name, storage_path=str(tmp_path))
+    foreign.write_text('{"ack_index": 900}')
+    with pytest.raises(InvalidInput, match="storage_path is not where the node keeps shard 0"):
+        back_up(qdrant, repository, request)
+    assert (holdings(repository), qdrant.snapshots(name)) == ({}, [])
+
+    foreign.write_text('{"ack_index": 0}')
+    made = back_up(qdrant, repository, request)
+    manifest = read_manifest(repository, name, made["backup_id"])[0]
+    assert manifest.shards[0]["wal"]["first"] == 0, "a longer replay does no harm"
+    digest = collection_digest(qdrant, name)
+    target = restore([qdrant], [repository], RestoreRequest(name, target=f"{name}-again"))["target"]
+    assert collection_digest(qdrant, target) == digest
+    qdrant.delete_collection(target)
 
 
 def test_a_restored_collection_is_backed_up_and_restored_again(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
-from ..errors import DamagedSnapshot
+from ..errors import DamagedSnapshot, InvalidInput
 from . import wal
 from .snapshot_tar import END_OF_ARCHIVE, Sink, TarMember, TarReader, padding, regular_header, renamed
 
@@ -225,6 +225,7 @@ class _Shard:
         kept = [segment for segment in segments if segment.ends] or segments[:1]
         start, last = kept[0].first, segments[-1].stop - 1
         if self.ack_known:
+            self._refuse_foreign_ack()
             first, found_by = start if self.ack_before is None else self.ack_before, "ack_index"
         else:
             first, found_by = self._bound_by_segments(start), "segments"
@@ -232,12 +233,32 @@ class _Shard:
                 first, found_by = start, "wal_start"
         return ShardWal(first, last, found_by), wal.cover(segments, first)
 
-    def _bound_by_segments(self, start: int) -> int:
-        """min(ack in the snapshot, lowest non-zero segment version + 1); not the highest: it revives deleted points."""
+    def _refuse_foreign_ack(self) -> None:
+        """An ack never goes back: one that is ahead of the snapshot's is that of other data, and writes would be lost.
+
+        One that is behind costs some replay, or is a gap where the log does not reach so far back.
+        """
+        inside = self._ack_inside() or 0
+        if (self.ack_before or 0) <= inside:
+            return
+        raise InvalidInput(
+            f"storage_path is not where the node keeps shard {self.number}: the log there was acknowledged up to "
+            f"{self.ack_before} before the snapshot, the log in the snapshot up to {inside}.",
+            "Give the storage directory of the very node that is backed up, or leave storage_path out. If the shard "
+            "was restored meanwhile, take another backup.",
+        )
+
+    def _ack_inside(self) -> int | None:
+        """What the snapshot itself says of how far its log was acknowledged."""
         document = self.documents.get(_ACK_FILE)
         state = document.as_json(_ACK_FILE) if document is not None else {}
         ack = state.get("ack_index") if isinstance(state, dict) else None
-        if not isinstance(ack, int):
+        return ack if isinstance(ack, int) else None
+
+    def _bound_by_segments(self, start: int) -> int:
+        """min(ack in the snapshot, lowest non-zero segment version + 1); not the highest: it revives deleted points."""
+        ack = self._ack_inside()
+        if ack is None:
             return start
         return min([ack, *(version + 1 for version in self.segment_versions if version)])
 
@@ -247,6 +268,7 @@ class ShardSplitter:
 
     ``shards``: the shards to keep, others are skipped. ``spool``: makes a temporary binary file for log segments.
     ``acks``: ``ack_index`` of each shard as read before the snapshot (None: not there yet), or None if unreadable.
+    Both ``feed`` and ``finish`` raise ``DamagedSnapshot``, ``WalGap``, or ``InvalidInput`` for acks of other data.
     """
 
     def __init__(

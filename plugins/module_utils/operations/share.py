@@ -171,8 +171,10 @@ class ShareRun:
             finished = iso(self.now())
             try:
                 archives, objects, read_from = self._store(snapshot, acks, shards)
-            except WalGap:
+            except WalGap as gap:
                 if attempt == _SNAPSHOTS_TRIED:
+                    if acks is not None:
+                        gap.hint += " See also whether storage_path is the directory that the node works in."
                     raise
                 continue
             return archives, objects, {**snapshot, "read_from": read_from, "started": started, "finished": finished}
@@ -255,12 +257,12 @@ def store_snapshot(
 
         splitter = ShardSplitter(shards, open_object, _spool, acks)
         stream = CheckedStream(pieces)
-        structure_fault: IntegrityError | None = None
+        structure_fault: IntegrityError | InvalidInput | None = None
         for piece in stream:
             if structure_fault is None:
                 try:
                     splitter.feed(piece)
-                except IntegrityError as error:
+                except (IntegrityError, InvalidInput) as error:
                     # Read on: whether the bytes differ from those that Qdrant wrote is the better answer.
                     structure_fault = error
         stream.verify(snapshot["name"], snapshot["size"], snapshot["sha256"])

@@ -13,7 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DamagedSnapshot, IntegrityError, WalGap
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import (
+    DamagedSnapshot,
+    IntegrityError,
+    InvalidInput,
+    WalGap,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import wal
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.shard_archive import (
     ShardArchive,
@@ -128,7 +133,7 @@ def test_every_chunking_gives_the_same_archives(cuts: list[int]) -> None:
     [
         ({0: 12}, 15, (18,), ShardWal(12, 19, "ack_index")),
         ({0: None}, 15, (18,), ShardWal(10, 19, "ack_index")),
-        ({0: 20}, None, (18,), ShardWal(20, 19, "ack_index")),
+        ({0: 20}, 20, (18,), ShardWal(20, 19, "ack_index")),
         ({7: 11}, 15, (18,), ShardWal(15, 19, "segments")),
         (None, 15, (18, 16), ShardWal(15, 19, "segments")),
         (None, 18, (16, 13, 0), ShardWal(14, 19, "segments")),
@@ -159,6 +164,13 @@ def test_where_the_log_begins(
     assert log_of(sinks[0]) == (f"wal/closed-{expected.first}", numbered(expected.first, 20))
 
 
+@pytest.mark.parametrize(("ack", "inside"), [(16, 15), (18, None), (900, 15)])
+def test_an_ack_ahead_of_the_snapshot_is_that_of_other_data(ack: int, inside: int | None) -> None:
+    files = {"closed-10": wal_segment(numbered(10, 20))}
+    with pytest.raises(InvalidInput, match=f"acknowledged up to {ack} before.* in the snapshot up to {inside or 0}"):
+        split(joined(one_shard(files, ack=inside)), [0], {0: ack})
+
+
 @pytest.mark.parametrize(
     ("files", "ack", "lost"),
     [
@@ -169,7 +181,7 @@ def test_where_the_log_begins(
 )
 def test_a_gap_in_the_log_is_refused(files: dict[str, bytes], ack: int, lost: str) -> None:
     with pytest.raises(WalGap, match=lost):
-        split(joined(one_shard(files)), [0], {0: ack})
+        split(joined(one_shard(files, ack=ack)), [0], {0: ack})
 
 
 def test_a_log_with_holes_between_its_entries_is_read() -> None:
