@@ -159,6 +159,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.sna
     delete_snapshots,
     newest_snapshot,
     old_snapshots,
+    refuse_alias,
     server_now,
     snapshot_time,
 )
@@ -168,6 +169,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 def present(qdrant: Qdrant, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Have a snapshot that is new enough."""
     collection, max_age = params["collection"], params["max_age"]
+    refuse_alias(qdrant.aliases(), collection)
     existing = qdrant.snapshots(collection)
     newest = newest_snapshot(existing)
     if newest and max_age is not None:

@@ -74,6 +74,25 @@ def test_check_mode_refuses_what_would_fail(run_module: Run, qdrant: Qdrant, rep
     assert "no-such-collection" in planned["msg"]
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_an_alias_is_refused_by_the_name_of_its_collection(
+    run_module: Run, qdrant: Qdrant, repository: Repository, make_collection: Make, check: bool
+) -> None:
+    name = make_collection(points=20)
+    alias = f"{name}-live"
+    qdrant.update_aliases([{"create_alias": {"alias_name": alias, "collection_name": name}}])
+    backup = run_module("backup", options(qdrant, repository, alias), check=check)
+    snapshot = run_module("snapshot", {"url": qdrant.connection.url, "collection": alias}, check=check)
+    for result in (backup, snapshot):
+        assert result["failure"]["code"] == "invalid_input"
+        assert result["msg"] == f"{alias} is an alias of the collection {name}. Name {name} instead."
+    node = run_module("node_info", {"url": qdrant.connection.url, "name": "n", "collections": [alias]})["node"]
+    option = {"repository": as_option(repository.location), "nodes": [node]}
+    plan = run_module("backup_plan", {**option, "collections": [alias]}, check=check)
+    assert f"{alias} cannot be backed up: n: it is an alias of {name}." in plan["msg"]
+    assert (holdings(repository), qdrant.snapshots(name)) == ({}, [])
+
+
 def test_what_is_documented_is_returned(
     run_module: Run, qdrant: Qdrant, qdrant_server: QdrantServer, repository: Repository, make_collection: Make
 ) -> None:

@@ -159,6 +159,8 @@ def test_a_create_that_never_ends_is_given_up(
             server.closing.wait(60)
         elif handler.path.endswith("/cluster"):
             stub_reply(handler, 200, b'{"result": {"peer_id": 99}}')
+        elif handler.path == "/aliases":
+            stub_reply(handler, 200, b'{"result": {"aliases": []}}')
         else:
             stub_reply(handler, 200, b'{"result": [], "version": "1.16.3"}')
 

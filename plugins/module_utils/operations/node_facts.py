@@ -31,11 +31,12 @@ def read_node(
     each of ``collections``: ``shards`` (number as text -> ``{state, points, bytes, shard_key}``), ``all_shards``,
     ``remote_faults`` (``{shard, peer_id, state}`` of each replica elsewhere that is not Active as this node sees it),
     ``transfers`` (their number) and ``config_sha256``; or ``error``, where the node cannot tell, as when it needs a
-    shard that no reachable node has.
+    shard that no reachable node has, or where the name is an alias.
     """
     cluster = qdrant.cluster()
     known = qdrant.collections()
     found = {each: _collection_or_error(qdrant, each) for each in known if collections is None or each in collections}
+    found |= _alias_errors(qdrant, set(collections or []) - set(known))
     peer = cluster.get("peer_id") or next((each["peer_id"] for each in found.values() if "peer_id" in each), None)
     return {
         "name": name,
@@ -46,6 +47,12 @@ def read_node(
         "time": clock(),
         "collections": found,
     }
+
+
+def _alias_errors(qdrant: Qdrant, unknown: set[str]) -> Json:
+    """What is wrong with those names that are not of collections, but of aliases."""
+    aliases = qdrant.aliases() if unknown else {}
+    return {name: {"error": f"it is an alias of {aliases[name]}"} for name in sorted(unknown & set(aliases))}
 
 
 def membership(cluster: Json) -> Json:

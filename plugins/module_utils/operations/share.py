@@ -25,7 +25,7 @@ from .leftovers import StartMarker
 from .node_facts import membership
 from .part_upload import ObjectUpload, PartPipeline, part_size_for
 from .probe import record_probes, still_true
-from .snapshot import create_snapshot, delete_snapshots
+from .snapshot import create_snapshot, delete_snapshots, refuse_alias
 from .snapshot_stream import CheckedStream, read_file, read_http
 
 _SPOOL_IN_MEMORY = 4 * 1024 * 1024
@@ -297,8 +297,11 @@ def refuse_cut_off(qdrant: Qdrant, collection: str, shards: list[int]) -> None:
 def read_collection(qdrant: Qdrant, collection: str, shards: list[int] | None) -> dict[str, Any]:
     """What the manifest says of the collection.
 
-    ``shards``: those that this node must hold, None for all. Raises ``TargetUnfit`` where one is not Active here.
+    ``shards``: those that this node must hold, None for all. Raises ``TargetUnfit`` where one is not Active here,
+    ``InvalidInput`` where the collection's name is an alias.
     """
+    aliases = qdrant.aliases()
+    refuse_alias(aliases, collection)
     info = qdrant.collection(collection)
     cluster = qdrant.collection_cluster(collection)
     local = {shard["shard_id"]: shard for shard in cluster["local_shards"]}
@@ -320,7 +323,7 @@ def read_collection(qdrant: Qdrant, collection: str, shards: list[int] | None) -
     return {
         "config": info["config"],
         "payload_indexes": payload_indexes(info),
-        "aliases": sorted(alias for alias, target in qdrant.aliases().items() if target == collection),
+        "aliases": sorted(alias for alias, target in aliases.items() if target == collection),
         "shards": {number: local[number] for number in wanted},
         "peer_id": cluster["peer_id"],
     }

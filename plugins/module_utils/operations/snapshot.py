@@ -47,6 +47,16 @@ def newest_snapshot(snapshots: list[Json]) -> Json | None:
     return max(dated, key=lambda pair: (pair[0], pair[1]["name"]))[1] if dated else None
 
 
+def refuse_alias(aliases: dict[str, str], name: str) -> None:
+    """Raise ``InvalidInput`` where ``name`` is an alias (``aliases``: alias -> collection).
+
+    Qdrant takes an alias wherever it takes a collection. What is kept under it would be lost from sight, or taken for
+    another collection's, as soon as the alias is switched.
+    """
+    if name in aliases:
+        raise InvalidInput(f"{name} is an alias of the collection {aliases[name]}.", f"Name {aliases[name]} instead.")
+
+
 def create_snapshot(
     qdrant: Qdrant,
     collection: str,
