@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +103,34 @@ def test_a_backup_killed_while_qdrant_makes_its_snapshot(
     assert [line for line in entry["leftovers_removed"] if line.startswith("snapshot ")]
     assert qdrant.snapshots(name) == foreign, "a snapshot that was there before stays"
     assert verify_all(repository) == [entry["backup_id"]]
+
+
+@pytest.mark.parametrize("end", ["interrupt", "timeout"])
+def test_a_snapshot_that_qdrant_makes_after_its_backup_was_given_up(
+    start_module: Callable[..., Any],
+    run_module: Run,
+    proxied_qdrant: Qdrant,
+    qdrant: Qdrant,
+    repository: Repository,
+    qdrant_proxy: FaultProxy,
+    make_collection: Make,
+    end: str,
+) -> None:
+    name = make_collection()
+    params = backup_options(proxied_qdrant, repository, name)
+    moment = qdrant_proxy.add(Rule(method="POST", path="/snapshots", delay=3.0))
+    module = start_module("backup", params | ({"operation_timeout": 0.5} if end == "timeout" else {}))
+    wait_for(lambda: moment.hits, "the call for a snapshot")
+    if end == "interrupt":
+        module.process.send_signal(signal.SIGINT)
+        module.process.communicate()
+    else:
+        assert module.result()["failure"]["code"] == "timeout"
+    assert qdrant.snapshots(name) == []
+    wait_for(lambda: qdrant.snapshots(name), "the snapshot that Qdrant makes all the same")
+    entry = swept(run_module, params)
+    assert [line for line in entry["leftovers_removed"] if line.startswith("snapshot ")]
+    assert qdrant.snapshots(name) == []
 
 
 def test_a_backup_killed_between_its_commit_and_its_end(

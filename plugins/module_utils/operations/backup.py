@@ -130,4 +130,4 @@ class _Run:
         if self.committing and (not refused or exists(self.repository, key)):
             return
         remove_objects(self.repository, self.collection, self.backup_id)
-        self.marker.remove()
+        self.share.forget()

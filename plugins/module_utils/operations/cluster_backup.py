@@ -114,7 +114,7 @@ def store_share(
                 marker.hand_over()
             else:
                 repository.delete([run.object_key(shard) for shard in task.shards or []])
-                marker.remove()
+                run.forget()
         raise
     size = sum(entry["object"]["size"] for entry in share["shards"])
     return {"collection": collection, "backup_id": backup_id, "shards": task.shards, "size": size} | {

@@ -41,6 +41,15 @@ class StartMarker:
         self._fields.update(changes)
         self._repository.put(self._key, json.dumps(self._fields).encode("ascii"))
 
+    @property
+    def asked(self) -> bool:
+        """Whether Qdrant was asked for a snapshot and its answer is not known: it may still make it."""
+        return self._fields["asked"] is not None
+
+    def note_refused(self) -> None:
+        """Qdrant has said that it made none; stored by the next ``write``."""
+        self._fields["asked"] = None
+
     def hand_over(self) -> None:
         """What this process had to do is done; its objects now wait for a commit by another one."""
         self.write(process=self._done)

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import IO, Any
 
-from ..errors import DrError, IntegrityError, InvalidInput, QdrantError, TargetUnfit, WalGap
+from ..errors import (
+    Busy,
+    DrError,
+    IntegrityError,
+    InvalidInput,
+    QdrantError,
+    QdrantUnreachable,
+    TargetUnfit,
+    WalGap,
+)
 from ..formats import layout
 from ..formats.backup_plan import quorum_fault
 from ..formats.collection_config import payload_indexes
@@ -139,6 +148,11 @@ class ShareRun:
         """Delete the snapshots that this run has made on the node."""
         delete_snapshots(self.qdrant, self.collection, self.snapshots)
 
+    def forget(self) -> None:
+        """Nothing is stored any more: remove the marker, unless Qdrant may still make a snapshot that it tells of."""
+        if not self.marker.asked:
+            self.marker.remove()
+
     def object_key(self, shard: int) -> str:
         """The repository key of a shard's archive."""
         return f"{self.collection}/{layout.shard_key(self.task.backup_id, shard, self.task.attempt)}"
@@ -186,7 +200,12 @@ class ShareRun:
             refuse_cut_off(self.qdrant, self.collection, shards)
             self.marker.write(asked={"at": at.isoformat(), "before": names})
 
-        entry, _times = create_snapshot(self.qdrant, self.collection, on_ask=note_asked)
+        try:
+            entry, _times = create_snapshot(self.qdrant, self.collection, on_ask=note_asked)
+        except (Busy, QdrantError) as error:
+            if not isinstance(error, QdrantUnreachable):
+                self.marker.note_refused()
+            raise
         self.snapshots.append(entry["name"])
         self.marker.write(snapshots=self.snapshots, asked=None)
         # A node takes seconds to notice a cut.
