@@ -15,6 +15,7 @@ from ..errors import ObjectNotFound, QdrantNotFound, StoreDenied
 from ..formats import layout
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
+from .activity import last_activity
 from .liveness import has_ended, this_process
 
 GRACE = timedelta(hours=24)
@@ -76,7 +77,8 @@ def find_leftovers(repository: Repository, qdrant: Qdrant, collection: str, now:
 
     Each is ``{backup_id, committed, whole, awaited, reason, marker, key}``; ``whole``: no node is at work on that
     backup any more; ``awaited``: its marker stays, because it names snapshots that another node has to remove. A run
-    on another host that can't be seen from here counts as over after 24 h. Runs at work are left out.
+    on another host that can't be seen from here counts as over when nothing has come from it for 24 h. Runs at work
+    are left out.
     """
     found: list[dict[str, Any]] = []
     at_work = set()
@@ -86,8 +88,8 @@ def find_leftovers(repository: Repository, qdrant: Qdrant, collection: str, now:
             continue
         marker = _marker(repository, item.key)
         ended = has_ended(marker["process"]) if marker else None
-        if ended or (ended is None and now - layout.backup_time(backup_id) > GRACE):
-            reason = "its run was interrupted" if ended else "its run did not end within 24 h"
+        if ended or (ended is None and _is_idle(repository, collection, backup_id, now)):
+            reason = "its run was interrupted" if ended else "nothing has been stored for it for 24 h"
             found.append({"backup_id": backup_id, "reason": reason, "marker": marker, "key": item.key})
         else:
             at_work.add(backup_id)
@@ -97,6 +99,12 @@ def find_leftovers(repository: Repository, qdrant: Qdrant, collection: str, now:
         age = now - layout.backup_time(entry["backup_id"])
         entry["awaited"] = age <= _AWAITED and _has_snapshots_elsewhere(entry["marker"], qdrant)
     return [entry for entry in found if not entry["awaited"] or _has_objects(repository, collection, entry)]
+
+
+def _is_idle(repository: Repository, collection: str, backup_id: str, now: datetime) -> bool:
+    if now - layout.backup_time(backup_id) <= GRACE:
+        return False
+    return now - last_activity(repository, collection, backup_id) > GRACE
 
 
 def sweep(repository: Repository, qdrant: Qdrant, collection: str, leftovers: Iterable[dict[str, Any]]) -> list[str]:
