@@ -16,6 +16,7 @@ from ..formats.verification import CONTENT, GOOD_RESULTS
 from ..stores.location import ObjectInfo
 from ..stores.repository import Repository
 from ..stores.versions import ObjectLock
+from .activity import last_activity
 from .erase import Erased, Eraser
 from .holdings import CollectionHoldings, read_holdings
 from .leftovers import exists, is_at_work
@@ -148,32 +149,29 @@ class CollectionPrune:
 
     def _sweep(self, holdings: CollectionHoldings) -> None:
         """Remove what belongs to no backup and was not touched for the time of grace."""
-        uploads = list(self.region.uploads(layout.backups_prefix(self.collection)))
         for backup_id in reversed(holdings.uncommitted()):
             objects = holdings.folders[backup_id]
-            if not self._is_quiet(backup_id, holdings, uploads):
+            if not self._is_quiet(backup_id, holdings):
                 continue
             # A listing that lacks the manifest must not cost a backup.
             if exists(self.region, layout.manifest_key(self.collection, backup_id)):
                 continue
             if isinstance(self._erase(backup_id, objects, committed=False), Erased):
                 self.entry["swept"] += [f"object {item.key}" for item in objects]
-        for key, upload_id, _begun in uploads:
+        for key, upload_id, _begun in list(self.region.uploads(layout.backups_prefix(self.collection))):
             folder = layout.folder_of(key)
-            if folder is not None and self._is_quiet(folder, holdings, uploads):
+            if folder is not None and self._is_quiet(folder, holdings):
                 if not self.eraser.check:
                     self.region.abort_upload(key, upload_id)
                 self.entry["swept"].append(f"multipart upload of {key}")
         self._sweep_records(holdings)
 
-    def _is_quiet(self, backup_id: str, holdings: CollectionHoldings, uploads: list[tuple[str, str, datetime]]) -> bool:
+    def _is_quiet(self, backup_id: str, holdings: CollectionHoldings) -> bool:
         """Whether nobody works on this backup, and nobody has for the time of grace."""
-        markers = holdings.markers.get(backup_id, [])
-        times = [item.last_modified or _LONG_AGO for item in holdings.folders.get(backup_id, []) + markers]
-        times += [begun for key, _upload_id, begun in uploads if layout.folder_of(key) == backup_id]
-        if self.eraser.now - max(times, default=_LONG_AGO) < timedelta(seconds=self.limits.grace):
+        idle = self.eraser.now - last_activity(self.region, self.collection, backup_id)
+        if idle < timedelta(seconds=self.limits.grace):
             return False
-        return not any(is_at_work(self.region, item.key) for item in markers)
+        return not any(is_at_work(self.region, item.key) for item in holdings.markers.get(backup_id, []))
 
     def _sweep_records(self, holdings: CollectionHoldings) -> None:
         lonely = [
