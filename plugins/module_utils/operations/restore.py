@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from typing import Any
 
 from ..errors import CheckFailed, DrError, InvalidInput, TargetExists, TargetUnfit
 from ..formats import layout
-from ..formats.collection_config import create_body, field_schema
 from ..formats.manifest import Manifest
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
@@ -23,7 +21,8 @@ from .backup_from_here import back_up_from_here
 from .catalogue import find_backup
 from .check import check_collection, wait_until_ready
 from .preflight import preflight
-from .restore_mark import alias_for, half_restored, marks_on
+from .restore_mark import half_restored, marks_on
+from .restore_target import RestoreTarget
 from .verified_parts import SourceHealth, VerifiedParts
 
 _SEND = 1024 * 1024
@@ -166,8 +165,7 @@ class _Run:
         self.served: dict[str, dict[str, int]] = {}
         self.damaged: list[dict[str, Any]] = []
         self.upload_seconds = self.ready_seconds = 0.0
-        self.created = False
-        self.filled: list[Qdrant] = []
+        self.collection = RestoreTarget(nodes, plan.target, plan.manifest, request.replication_factor)
 
     def make_room(self) -> str | None:
         """Remove what stands at the target's name. Live data goes only after its safety backup, and after every part
@@ -196,15 +194,12 @@ class _Run:
         """Create the collection and upload every shard; on an error remove what this run has created."""
         started = time.monotonic()
         try:
-            self._create()
+            self.collection.create()
             for shard in self.manifest.shards:
                 self._upload(shard)
-            self._settle()
+            self.collection.settle()
         except BaseException:
-            # What another client has created under this name meanwhile is not this run's to delete.
-            if self.created:
-                with contextlib.suppress(DrError):
-                    self.qdrant.delete_collection(self.target)
+            self.collection.discard()
             raise
         self.upload_seconds = time.monotonic() - started
 
@@ -247,81 +242,13 @@ class _Run:
             actions.append({"create_alias": {"collection_name": self.target, "alias_name": alias}})
         self.qdrant.update_aliases(actions)
 
-    def _create(self) -> None:
-        body = create_body(self.manifest.config)
-        if self.request.replication_factor is not None:
-            body["replication_factor"] = self.request.replication_factor
-        self.qdrant.create_collection(self.target, body)
-        self.created = True
-        mark = {"create_alias": {"collection_name": self.target, "alias_name": alias_for(self.target)}}
-        self.qdrant.update_aliases([mark])
-        for key, shards in self._recorded_keys().items():
-            self.qdrant.create_shard_key(self.target, {"shard_key": key, "shards_number": len(shards)})
-        for name, schema in self.manifest.payload_indexes.items():
-            self.qdrant.create_payload_index(self.target, name, field_schema(schema))
-
-    def _recorded_keys(self) -> dict[str | int, list[int]]:
-        """Shard key -> its shards' numbers in the backup, ascending."""
-        keys: dict[str | int, list[int]] = {}
-        for shard in sorted(self.manifest.shards, key=lambda entry: entry["shard"]):
-            if shard.get("shard_key") is not None:
-                keys.setdefault(shard["shard_key"], []).append(shard["shard"])
-        return keys
-
     def _upload(self, shard: dict[str, Any]) -> None:
-        number, node = self._place(shard)
-        if node not in self.filled:
-            self.filled.append(node)
-        before = {entry["name"] for entry in node.shard_snapshots(self.target, number)}
-        stored = shard["object"]
-        with VerifiedParts(self.sources, self.manifest.object_key(shard), stored, health=self.health) as parts:
+        key = self.manifest.object_key(shard)
+        with VerifiedParts(self.sources, key, shard["object"], health=self.health) as parts:
             try:
-                node.upload_shard_snapshot(self.target, number, _pieces(parts), stored["size"], stored["sha256"])
+                self.collection.upload(shard, _pieces(parts))
             finally:
                 self._record(parts)
-        for entry in node.shard_snapshots(self.target, number):
-            if entry["name"] not in before:
-                node.delete_shard_snapshot(self.target, number, entry["name"])
-
-    def _place(self, shard: dict[str, Any]) -> tuple[int, Qdrant]:
-        """The target's number of this shard (by key where there are keys), and a node that holds it."""
-        key, rank = shard.get("shard_key"), 0
-        if key is not None:
-            rank = self._recorded_keys()[key].index(shard["shard"])
-        for node in self.nodes:
-            cluster = node.collection_cluster(self.target)
-            local = {entry["shard_id"] for entry in cluster["local_shards"]}
-            number = shard["shard"]
-            if key is not None:
-                every = cluster["local_shards"] + cluster["remote_shards"]
-                there = sorted({entry["shard_id"] for entry in every if entry.get("shard_key") == key})
-                if len(there) != len(self._recorded_keys()[key]):
-                    raise TargetUnfit(
-                        f"{self.target} has {len(there)} shards with the key {key!r}, the backup has "
-                        f"{len(self._recorded_keys()[key])}.",
-                        "Nobody else may change the collection while it is restored: run the restore again.",
-                    )
-                number = there[rank]
-            if number in local:
-                return number, node
-        raise TargetUnfit(
-            f"None of the named nodes holds shard {number} of {self.target}.",
-            "Name all nodes of the cluster in node_urls.",
-        )
-
-    def _settle(self) -> None:
-        """Wait until the cluster knows that the other replicas of the uploaded shards are out of date.
-
-        A node answers the upload before it has told the others, and until then every replica is called Active. What it
-        tells them stands in one log with all changes of aliases, and its answer to one of these comes after that.
-        """
-        mark = alias_for(self.target)
-        renewal = [
-            {"delete_alias": {"alias_name": mark}},
-            {"create_alias": {"collection_name": self.target, "alias_name": mark}},
-        ]
-        for node in self.filled:
-            node.update_aliases(renewal)
 
     def _record(self, parts: VerifiedParts) -> None:
         for source, count in parts.served.items():

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection that a restore makes: created as recorded and marked, filled shard by shard, removed if that fails."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import Any
+
+from ..errors import DrError, TargetUnfit
+from ..formats.collection_config import create_body, field_schema
+from ..formats.manifest import Manifest
+from ..stores.qdrant import Qdrant
+from .restore_mark import alias_for
+
+
+class RestoreTarget:
+    """One collection in the making, on the cluster of ``nodes``.
+
+    ``replication_factor``: another one than the recorded one.
+    """
+
+    def __init__(self, nodes: list[Qdrant], name: str, manifest: Manifest, replication_factor: int | None) -> None:
+        self.nodes, self.name, self.manifest = nodes, name, manifest
+        self.qdrant = nodes[0]
+        self._replication_factor = replication_factor
+        self._created = False
+        self._filled: list[Qdrant] = []
+
+    def create(self) -> None:
+        """Create the collection with its mark, its shard keys and its payload indexes."""
+        body = create_body(self.manifest.config)
+        if self._replication_factor is not None:
+            body["replication_factor"] = self._replication_factor
+        self.qdrant.create_collection(self.name, body)
+        self._created = True
+        mark = {"create_alias": {"collection_name": self.name, "alias_name": alias_for(self.name)}}
+        self.qdrant.update_aliases([mark])
+        for key, shards in self._recorded_keys().items():
+            self.qdrant.create_shard_key(self.name, {"shard_key": key, "shards_number": len(shards)})
+        for name, schema in self.manifest.payload_indexes.items():
+            self.qdrant.create_payload_index(self.name, name, field_schema(schema))
+
+    def upload(self, shard: dict[str, Any], pieces: Iterable[memoryview]) -> None:
+        """Fill one shard of the manifest with the bytes of its archive; Qdrant's own copy of the upload is removed."""
+        number, node = self._place(shard)
+        if node not in self._filled:
+            self._filled.append(node)
+        before = {entry["name"] for entry in node.shard_snapshots(self.name, number)}
+        stored = shard["object"]
+        node.upload_shard_snapshot(self.name, number, pieces, stored["size"], stored["sha256"])
+        for entry in node.shard_snapshots(self.name, number):
+            if entry["name"] not in before:
+                node.delete_shard_snapshot(self.name, number, entry["name"])
+
+    def settle(self) -> None:
+        """Wait until the cluster knows that the other replicas of the uploaded shards are out of date.
+
+        A node answers the upload before it has told the others, and until then every replica is called Active. What it
+        tells them stands in one log with all changes of aliases, and its answer to one of these comes after that.
+        """
+        mark = alias_for(self.name)
+        renewal = [
+            {"delete_alias": {"alias_name": mark}},
+            {"create_alias": {"collection_name": self.name, "alias_name": mark}},
+        ]
+        for node in self._filled:
+            node.update_aliases(renewal)
+
+    def discard(self) -> None:
+        """Delete the collection, if it is this run's: what another client has created under the name is not."""
+        if self._created:
+            with contextlib.suppress(DrError):
+                self.qdrant.delete_collection(self.name)
+
+    def _recorded_keys(self) -> dict[str | int, list[int]]:
+        """Shard key -> its shards' numbers in the backup, ascending."""
+        keys: dict[str | int, list[int]] = {}
+        for shard in sorted(self.manifest.shards, key=lambda entry: entry["shard"]):
+            if shard.get("shard_key") is not None:
+                keys.setdefault(shard["shard_key"], []).append(shard["shard"])
+        return keys
+
+    def _place(self, shard: dict[str, Any]) -> tuple[int, Qdrant]:
+        """The target's number of this shard (by key where there are keys), and a node that holds it."""
+        key, rank = shard.get("shard_key"), 0
+        if key is not None:
+            rank = self._recorded_keys()[key].index(shard["shard"])
+        for node in self.nodes:
+            cluster = node.collection_cluster(self.name)
+            local = {entry["shard_id"] for entry in cluster["local_shards"]}
+            number = shard["shard"]
+            if key is not None:
+                every = cluster["local_shards"] + cluster["remote_shards"]
+                there = sorted({entry["shard_id"] for entry in every if entry.get("shard_key") == key})
+                if len(there) != len(self._recorded_keys()[key]):
+                    raise TargetUnfit(
+                        f"{self.name} has {len(there)} shards with the key {key!r}, the backup has "
+                        f"{len(self._recorded_keys()[key])}.",
+                        "Nobody else may change the collection while it is restored: run the restore again.",
+                    )
+                number = there[rank]
+            if number in local:
+                return number, node
+        raise TargetUnfit(
+            f"None of the named nodes holds shard {number} of {self.name}.",
+            "Name all nodes of the cluster in node_urls.",
+        )
