@@ -85,15 +85,27 @@ def start_cluster(folder: Path, size: int, **options: Any) -> Iterator[Cluster]:
 
 
 def make_sharded(
-    nodes: list[Qdrant], name: str, points: int = 600, keys: dict[str | int, int] | None = None, **body: Any
+    nodes: list[Qdrant],
+    name: str,
+    points: int = 600,
+    keys: dict[str | int, int] | None = None,
+    gaps: bool = False,
+    **body: Any,
 ) -> None:
-    """A collection of 6 shards with 2 replicas, indexes and data on a cluster; with ``keys``, sharded by them."""
+    """A collection of 6 shards with 2 replicas, indexes and data on a cluster; with ``keys``, sharded by them.
+
+    ``gaps``: before each key there was another one, which is gone and has left its number unused.
+    """
     how: Json = {"vectors": VECTORS, "replication_factor": 2, "shard_number": 6, **body}
     if keys is not None:
         how |= {"sharding_method": "custom", "shard_number": 1}
     nodes[0].create_collection(name, how)
     for key, shards in (keys or {}).items():
+        if gaps:
+            nodes[0].create_shard_key(name, {"shard_key": f"before {key}", "shards_number": 1})
         nodes[0].create_shard_key(name, {"shard_key": key, "shards_number": shards})
+    for key in keys if keys and gaps else []:
+        nodes[0].delete_shard_key(name, f"before {key}")
     nodes[0].create_payload_index(name, "group", "keyword")
     nodes[0].create_payload_index(name, "number", "integer")
     if keys is None:
@@ -127,13 +139,13 @@ def content_of_key(qdrant: Qdrant, name: str, key: str | int) -> tuple[int, str]
     return len(points), digest.hexdigest()
 
 
-def key_sizes(qdrant: Qdrant, name: str) -> dict[str | int, int]:
-    """Shard key -> its number of shards, as a node sees it."""
+def key_shards(qdrant: Qdrant, name: str) -> dict[str | int, list[int]]:
+    """Shard key -> the numbers of its shards, as a node sees it."""
     placed = qdrant.collection_cluster(name)
     keys: dict[str | int, set[int]] = {}
     for shard in placed["local_shards"] + placed["remote_shards"]:
         keys.setdefault(shard["shard_key"], set()).add(shard["shard_id"])
-    return {key: len(shards) for key, shards in keys.items()}
+    return {key: sorted(shards) for key, shards in keys.items()}
 
 
 def copies(qdrant: Qdrant, name: str) -> dict[int, int]:

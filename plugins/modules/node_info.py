@@ -100,7 +100,7 @@ node:
           C(all_shards) of the cluster, C(remote_faults) (replicas elsewhere that this node does not see Active), the
           number of C(transfers), and the C(config_sha256).
         - Or C(error), where the node cannot tell, as when it needs a shard that no reachable node has, or where
-          is an alias.
+          the name is an alias.
       type: dict
       returned: always
   sample:

@@ -17,6 +17,9 @@ description:
     before its bytes are sent. One that is damaged or missing is read once more, then taken from the next source.
   - Then it waits until all replicas are Active and the status is green, compares counts, recall, payload indexes and,
     if given, the digest, and only then sets the aliases, in one atomic change.
+  - Shard keys come back with the numbers that their shards had, because Qdrant looks for a point by these numbers.
+    Where keys before them had been deleted, temporary shard keys use up the numbers while the collection is created.
+    A key that cannot get its numbers is refused.
   - The data passes through the host that runs the module in constant memory and never touches its disk.
   - A restore that fails removes the collection that it had created. One that was killed is removed by the next run.
 extends_documentation_fragment:

@@ -19,6 +19,7 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import InvalidInput, TargetUnfit
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.shard_archive import ShardArchive
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.shard_keys import shards_by_key
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import (
     BackupRequest,
     back_up,
@@ -38,6 +39,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.sna
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.node_files import ack_indexes
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.cluster import key_shards
 from tests.proofs import holdings, verify_all
 from tools.servers import QdrantServer
 
@@ -181,11 +183,12 @@ def test_shards_go_back_to_their_keys(
     distributed: Qdrant, qdrant: Qdrant, repository: Repository, collection: str
 ) -> None:
     distributed.create_collection(collection, {"vectors": COSINE, "sharding_method": "custom", "shard_number": 2})
-    # The numbers that the target gives to the shards will differ: "gone" takes the first ones here, and is deleted.
+    # "gone" takes the first numbers, and is deleted.
     keys: list[str | int] = ["madrid", 7, "berlin"]
-    for key in ["gone", *reversed(keys)]:
+    distributed.create_shard_key(collection, {"shard_key": "gone", "shards_number": 19})
+    for key in reversed(keys):
         distributed.create_shard_key(collection, {"shard_key": key})
-    distributed.call("POST", f"/collections/{collection}/shards/delete", {"shard_key": "gone"})
+    distributed.delete_shard_key(collection, "gone")
     path = f"/collections/{collection}/points"
     for number, key in enumerate(keys):
         batch = [
@@ -195,8 +198,8 @@ def test_shards_go_back_to_their_keys(
         distributed.call("PUT", path, {"points": batch, "shard_key": key}, {"wait": True})
     digest = collection_digest(distributed, collection)
     made = back_up(distributed, repository, BackupRequest(collection))
-    numbers = {entry["shard"] for entry in read_manifest(repository, collection, made["backup_id"])[0].shards}
-    assert min(numbers) > 1, "the numbers of the shards have a gap"
+    numbers = {"berlin": [20, 21], 7: [22, 23], "madrid": [24, 25]}
+    assert shards_by_key(read_manifest(repository, collection, made["backup_id"])[0].shards) == numbers
     with pytest.raises(TargetUnfit, match="shard keys need a node in distributed mode"):
         restore([qdrant], [repository], RestoreRequest(collection))
     assert collection not in qdrant.collections()
@@ -205,6 +208,7 @@ def test_shards_go_back_to_their_keys(
     restore([distributed], [repository], RestoreRequest(collection))
 
     assert collection_digest(distributed, collection) == digest
+    assert key_shards(distributed, collection) == numbers, "what had used up the numbers before is gone"
     for number, key in enumerate(keys):
         body = {"exact": True, "shard_key": key, "filter": {"must": [{"key": "key", "match": {"value": key}}]}}
         count = distributed.call("POST", f"{path}/count", body)["count"]

@@ -28,7 +28,7 @@ from tests.cluster import (
     content_of_key,
     copies,
     fill_key,
-    key_sizes,
+    key_shards,
     make_sharded,
     start_cluster,
 )
@@ -50,6 +50,7 @@ class Source:
     repository: Repository
     digests: dict[str, tuple[int, str]]
     by_key: dict[str | int, tuple[int, str]]
+    numbers: dict[str | int, list[int]]
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +59,14 @@ def source(tmp_path_factory: pytest.TempPathFactory, s3_server: SeaweedServer) -
     folder = tmp_path_factory.mktemp("source")
     with start_cluster(folder, 3) as cluster, Repository(location_on(s3_server, bucket)) as repository:
         make_sharded(cluster.nodes, "docs")
-        make_sharded(cluster.nodes, "keyed", keys=KEYS)
+        make_sharded(cluster.nodes, "keyed", keys=KEYS, gaps=True)
         for name in COLLECTIONS:
             alias = {"create_alias": {"collection_name": name, "alias_name": f"{name}-live"}}
             cluster.nodes[0].update_aliases([alias])
             back_up_cluster(cluster, repository, name)
         digests = {name: collection_digest(cluster.nodes[0], name) for name in COLLECTIONS}
         by_key = {key: content_of_key(cluster.nodes[0], "keyed", key) for key in KEYS}
-        yield Source(cluster, repository, digests, by_key)
+        yield Source(cluster, repository, digests, by_key, key_shards(cluster.nodes[0], "keyed"))
 
 
 def prove(nodes: list[Qdrant], source: Source, collection: str, name: str, replicas: int) -> None:
@@ -84,7 +85,11 @@ def prove(nodes: list[Qdrant], source: Source, collection: str, name: str, repli
         for shard in placed["local_shards"]:
             assert node.shard_snapshots(name, shard["shard_id"]) == [], "no upload is left behind"
         if collection == "keyed":
-            assert key_sizes(node, name) == KEYS
+            there = key_shards(node, name)
+            assert {key: len(shards) for key, shards in there.items()} == KEYS
+            assert [shards for shards in there.values() if len(shards) > 1] == [
+                shards for shards in source.numbers.values() if len(shards) > 1
+            ], "Qdrant finds a point by the numbers of its key's shards"
             assert {key: content_of_key(node, name, key) for key in KEYS} == source.by_key
 
 
@@ -136,14 +141,26 @@ def test_with_another_number_of_replicas(source: Source, fresh: Cluster, replica
         fresh.nodes[0].delete_collection("other")
 
 
+def prove_routing(nodes: list[Qdrant], source: Source, name: str) -> None:
+    """Points of the keyed collection that are written again by id are those that are there, and go when deleted."""
+    for number, key in enumerate(KEYS):
+        fill_key(nodes[-1], name, key, 200, number * 600)
+    wait_until_ready(nodes, name, READY_SECONDS)
+    assert {node.count(name) for node in nodes} == {600}
+    assert [collection_digest(node, name) for node in nodes] == [source.digests["keyed"]] * len(nodes)
+    for number, key in enumerate(KEYS):
+        body = {"points": list(range(number * 600, number * 600 + 200)), "shard_key": key}
+        nodes[0].call("POST", f"/collections/{name}/points/delete", body, {"wait": True})
+    assert {node.count(name) for node in nodes} == {0}
+
+
 def test_writes_by_id_reach_the_restored_points(source: Source) -> None:
     nodes = source.cluster.nodes
+    assert source.numbers == {"eu": [2, 3], 7: [5], "us west": [7, 8, 9]}, "numbers are missing before every key"
     restore(nodes, [source.repository], RestoreRequest("keyed", target="written", aliases=[]))
     try:
-        for number, key in enumerate(KEYS):
-            fill_key(nodes[-1], "written", key, 200, number * 600)
-        wait_until_ready(nodes, "written", READY_SECONDS)
         prove(nodes, source, "keyed", "written", 2)
+        prove_routing(nodes, source, "written")
     finally:
         nodes[0].delete_collection("written")
 
@@ -199,6 +216,8 @@ def test_on_one_node_in_distributed_mode(
     with start_cluster(tmp_path_factory.mktemp("one"), 1) as one:
         restore(one.nodes, [source.repository], RestoreRequest(collection))
         prove(one.nodes, source, collection, collection, 1)
+        if collection == "keyed":
+            prove_routing(one.nodes, source, collection)
 
 
 def test_not_every_node_named(source: Source) -> None:
@@ -220,6 +239,21 @@ def test_a_shard_key_that_somebody_takes_away_meanwhile(source: Source, monkeypa
     with pytest.raises(TargetUnfit, match="lacking has 0 shards with the key 7, the backup has 1"):
         restore(source.cluster.nodes, [source.repository], RestoreRequest("keyed", target="lacking", aliases=[]))
     assert "lacking" not in source.cluster.nodes[0].collections()
+
+
+def test_a_key_whose_shards_got_other_numbers_is_refused(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a Qdrant would cause it that gives new shards other numbers than it does today."""
+    create = Qdrant.create_shard_key
+
+    def only_real_ones(self: Qdrant, name: str, body: Json) -> None:
+        if body["shard_key"] in KEYS:
+            create(self, name, body)
+
+    monkeypatch.setattr(Qdrant, "create_shard_key", only_real_ones)
+    monkeypatch.setattr(Qdrant, "delete_shard_key", lambda self, name, key: None)
+    with pytest.raises(TargetUnfit, match="key 'eu' got the numbers 1, 2 in renumbered, the backup has 2, 3"):
+        restore(source.cluster.nodes, [source.repository], RestoreRequest("keyed", target="renumbered", aliases=[]))
+    assert "renumbered" not in source.cluster.nodes[0].collections()
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS)

@@ -186,6 +186,25 @@ def test_a_server_older_than_the_backup_is_refused(
     assert f"{name}-2" not in qdrant.collections()
 
 
+def test_shards_of_a_key_that_cannot_get_their_numbers_again_are_refused(
+    run_module: Run, qdrant: Qdrant, repository: Repository, name: str
+) -> None:
+    """As a resharding leaves them behind, which Qdrant offers in its cloud only."""
+    made = back_up(qdrant, repository, BackupRequest(name))
+    shards = read_manifest(repository, name, made["backup_id"])[0].shards
+    objects = [{**shard["object"], "key": layout.shard_key(made["backup_id"], 3 * shard["shard"])} for shard in shards]
+    scattered = [
+        {**shard, "shard": 3 * shard["shard"], "shard_key": "eu", "object": stored}
+        for shard, stored in zip(shards, objects, strict=True)
+    ]
+    rewrite(repository, name, made["backup_id"], shards=scattered)
+    refused = run_module("restore", options(qdrant, [repository], name, target=f"{name}-2"))
+    assert refused["failure"]["code"] == "preflight_failed"
+    [reason] = refused["reasons"]
+    assert "the shards of the key 'eu' have the numbers 0, 3" in reason
+    assert f"{name}-2" not in qdrant.collections()
+
+
 def test_a_target_that_is_an_alias_is_refused(
     run_module: Run, qdrant: Qdrant, repository: Repository, name: str
 ) -> None:

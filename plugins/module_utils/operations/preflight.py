@@ -9,6 +9,7 @@ from typing import Any
 
 from ..formats.collection_config import is_custom_sharded, vector_differences
 from ..formats.manifest import Manifest
+from ..formats.shard_keys import scattered, shards_by_key
 from ..stores.node_files import free_bytes
 from ..stores.qdrant import Qdrant
 
@@ -38,6 +39,7 @@ def preflight(
         # It takes the collection and refuses its keys. Shards without their keys would answer reads, and every write
         # by id would go to another shard than the one that has the point.
         reasons.append("shard keys need a node in distributed mode: set cluster.enabled there, one node is enough")
+    reasons += scattered(shards_by_key(manifest.shards))
     reasons += _name_reasons(qdrant, target, aliases)
     if compare:
         reasons += _shape_reasons(qdrant, manifest, target)

@@ -12,8 +12,10 @@ from typing import Any
 from ..errors import DrError, TargetUnfit
 from ..formats.collection_config import create_body, field_schema
 from ..formats.manifest import Manifest
+from ..formats.shard_keys import shards_by_key
 from ..stores.qdrant import Qdrant
 from .restore_mark import alias_for
+from .shard_keys import create_shard_keys
 
 
 class RestoreTarget:
@@ -28,6 +30,7 @@ class RestoreTarget:
         self._replication_factor = replication_factor
         self._created = False
         self._filled: list[Qdrant] = []
+        self._numbers: dict[int, int] = {}
 
     def create(self) -> None:
         """Create the collection with its mark, its shard keys and its payload indexes."""
@@ -38,8 +41,7 @@ class RestoreTarget:
         self._created = True
         mark = {"create_alias": {"collection_name": self.name, "alias_name": alias_for(self.name)}}
         self.qdrant.update_aliases([mark])
-        for key, shards in self._recorded_keys().items():
-            self.qdrant.create_shard_key(self.name, {"shard_key": key, "shards_number": len(shards)})
+        self._numbers = create_shard_keys(self.qdrant, self.name, shards_by_key(self.manifest.shards))
         for name, schema in self.manifest.payload_indexes.items():
             self.qdrant.create_payload_index(self.name, name, field_schema(schema))
 
@@ -75,36 +77,14 @@ class RestoreTarget:
             with contextlib.suppress(DrError):
                 self.qdrant.delete_collection(self.name)
 
-    def _recorded_keys(self) -> dict[str | int, list[int]]:
-        """Shard key -> its shards' numbers in the backup, ascending."""
-        keys: dict[str | int, list[int]] = {}
-        for shard in sorted(self.manifest.shards, key=lambda entry: entry["shard"]):
-            if shard.get("shard_key") is not None:
-                keys.setdefault(shard["shard_key"], []).append(shard["shard"])
-        return keys
-
     def _place(self, shard: dict[str, Any]) -> tuple[int, Qdrant]:
-        """The target's number of this shard (by key where there are keys), and a node that holds it."""
-        key, rank = shard.get("shard_key"), 0
-        if key is not None:
-            rank = self._recorded_keys()[key].index(shard["shard"])
+        """The target's number of this shard, and a node that holds it."""
+        number, key = self._numbers.get(shard["shard"], shard["shard"]), shard.get("shard_key")
         for node in self.nodes:
             cluster = node.collection_cluster(self.name)
-            local = {entry["shard_id"] for entry in cluster["local_shards"]}
-            number = shard["shard"]
-            if key is not None:
-                every = cluster["local_shards"] + cluster["remote_shards"]
-                there = sorted({entry["shard_id"] for entry in every if entry.get("shard_key") == key})
-                if len(there) != len(self._recorded_keys()[key]):
-                    raise TargetUnfit(
-                        f"{self.name} has {len(there)} shards with the key {key!r}, the backup has "
-                        f"{len(self._recorded_keys()[key])}.",
-                        "Nobody else may change the collection while it is restored: run the restore again.",
-                    )
-                number = there[rank]
-            if number in local:
+            if (number, key) in {(entry["shard_id"], entry.get("shard_key")) for entry in cluster["local_shards"]}:
                 return number, node
         raise TargetUnfit(
             f"None of the named nodes holds shard {number} of {self.name}.",
-            "Name all nodes of the cluster in node_urls.",
+            "Name all nodes of the cluster in node_urls; nobody else may change the collection meanwhile.",
         )

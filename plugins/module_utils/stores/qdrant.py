@@ -155,6 +155,10 @@ class Qdrant:
         """Create a shard key of a collection with custom sharding."""
         self.call("PUT", _path("collections", name, "shards"), body)
 
+    def delete_shard_key(self, name: str, key: str | int) -> None:
+        """Delete a shard key and its shards."""
+        self.call("POST", _path("collections", name, "shards", "delete"), {"shard_key": key})
+
     def count(self, name: str, exact: bool = True) -> int:
         """Return the number of points."""
         path = _path("collections", name, "points", "count")
