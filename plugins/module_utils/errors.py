@@ -69,6 +69,12 @@ class QdrantDiskFull(QdrantError):
     code = "qdrant_disk_full"
 
 
+class StrictModeRefused(QdrantError):
+    """The collection's strict mode does not allow this request, or not so many of them."""
+
+    code = "strict_mode"
+
+
 class StoreError(DrError):
     """The S3 store answered with an error that has no class of its own."""
 

@@ -189,6 +189,12 @@ recall_by_vector:
   returned: success, or failure with RV(failure.code=check_failed)
   type: dict
   sample: {}
+unmeasured:
+  description: What the collection's strict mode did not let this find out, one sentence each. Each is a warning, too.
+  returned: success, or failure with RV(failure.code=check_failed)
+  type: list
+  elements: str
+  sample: []
 failure:
   description: What went wrong, for a playbook to branch on.
   returned: failure
@@ -287,6 +293,8 @@ def main() -> None:
             )
     except DrError as error:
         module.fail_json(msg=f"{error.detail} {error.hint}".strip(), failure=error.failure(), **error.result)
+    for sentence in result["unmeasured"]:
+        module.warn(sentence)
     module.exit_json(changed=False, **result)
 
 

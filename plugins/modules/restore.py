@@ -20,6 +20,7 @@ description:
   - Shard keys come back with the numbers that their shards had, because Qdrant looks for a point by these numbers.
     Where keys before them had been deleted, temporary shard keys use up the numbers while the collection is created.
     A key that cannot get its numbers is refused.
+  - A collection with strict mode gets its limits back once it has passed, because they may forbid the checks.
   - The data passes through the host that runs the module in constant memory and never touches its disk.
   - A restore that fails removes the collection that it had created. One that was killed is removed by the next run.
 extends_documentation_fragment:
@@ -365,6 +366,8 @@ def main() -> None:
         module.fail_json(msg=f"{error.detail} {error.hint}".strip(), failure=error.failure(), **error.result)
     for note in result["notes"]:
         module.warn(f"{note['source']}, {note['object']}: {note['reason']}")
+    for sentence in result.get("check", {}).get("unmeasured", []):
+        module.warn(sentence)
     module.exit_json(**result)
 
 

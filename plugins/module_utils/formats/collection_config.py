@@ -43,6 +43,16 @@ def is_custom_sharded(config: dict[str, Any]) -> bool:
     return config["params"].get("sharding_method") == "custom"
 
 
+def is_strict(config: dict[str, Any]) -> bool:
+    """Whether strict mode limits what may be asked of the collection."""
+    return bool((config.get("strict_mode_config") or {}).get("enabled"))
+
+
+def page_limit(config: dict[str, Any]) -> int | None:
+    """The most points that strict mode lets one request return, None for any number."""
+    return config["strict_mode_config"].get("max_query_limit") if is_strict(config) else None
+
+
 def point_bytes(config: dict[str, Any]) -> int:
     """About how many bytes a point takes: its dense vectors as float32, and something for id and payload."""
     return 4 * sum(vector["size"] for vector in dense_vectors(config).values()) + 100

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, StrictModeRefused
 from ..formats.digest import PointDigest
 from ..stores.qdrant import Qdrant
 from .probe import measure_recall, record_probes
@@ -17,6 +18,7 @@ from .readiness import replica_states, wait_until_ready
 __all__ = ["check_collection", "collection_digest", "wait_until_ready"]
 
 Json = dict[str, Any]
+Found = TypeVar("Found")
 
 # A replica that was indexed anew may miss a few neighbours that the old index found, and the other way round.
 BASELINE_TOLERANCE = 0.02
@@ -56,16 +58,18 @@ def check_collection(
 
     Returns: ``points`` and ``digest`` (None where nodes disagree), ``points_by_node``, ``digest_by_node``,
     ``replicas``, ``recall_at_10``, ``exact_recall_at_10``, ``baseline_recall_at_10``, ``ann_vs_exact``,
-    ``recall_by_vector``, ``findings`` and ``healthy``.
+    ``recall_by_vector``, ``unmeasured`` (what strict mode did not let this find out), ``findings`` and ``healthy``.
     Raises: InvalidInput without nodes, DamagedManifest for probes of another shape, those of Qdrant.
     """
     if not qdrants:
         raise InvalidInput("There is no node to check.")
     found = readiness_findings(qdrants, collection)
+    unmeasured: list[str] = []
     if compare_with is not None:
         other, other_name = compare_with
         expect_points = other.count(other_name) if expect_points is None else expect_points
-        probes = probes or record_probes(other, other_name)
+        if not probes:
+            probes = _unless_refused(unmeasured, lambda: record_probes(other, other_name))
         if digest and expect_digest is None:
             expect_digest = collection_digest(other, other_name)[1]
     result: Json = {"replicas": replica_states(qdrants[0], collection)}
@@ -76,9 +80,19 @@ def check_collection(
     digests = {q.connection.address: collection_digest(q, collection)[1] for q in qdrants} if wants_digest else {}
     found += _judge("digest", digests, expect_digest)
     result |= {"digest": _agreed(digests), "digest_by_node": digests}
-    recall, lines = _judge_recall(qdrants, collection, probes, min_recall)
+    judged = _unless_refused(unmeasured, lambda: _judge_recall(qdrants, collection, probes, min_recall))
+    recall, lines = judged or _judge_recall([], collection, None, min_recall)
     found += lines
-    return {**result, **recall, "findings": found, "healthy": not found}
+    return {**result, **recall, "unmeasured": unmeasured, "findings": found, "healthy": not found}
+
+
+def _unless_refused(unmeasured: list[str], measure: Callable[[], Found]) -> Found | None:
+    """What ``measure`` returns; None where strict mode forbids it, which is then one of ``unmeasured``."""
+    try:
+        return measure()
+    except StrictModeRefused as error:
+        unmeasured.append(f"recall could not be measured: {error.detail}")
+        return None
 
 
 def _agreed(by_node: Json) -> Any:

@@ -233,7 +233,8 @@ class _Run:
         return checked
 
     def publish(self) -> None:
-        """Take the mark off and set the aliases, in one atomic change."""
+        """Take the mark off and set the aliases, in one atomic change; strict mode, if any, is on by then."""
+        self.collection.restrict()
         known = self.qdrant.aliases()
         actions = [{"delete_alias": {"alias_name": mark}} for mark in marks_on(self.qdrant, self.target)]
         for alias in self.plan.aliases:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import DrError, TargetUnfit
-from ..formats.collection_config import create_body, field_schema
+from ..formats.collection_config import create_body, field_schema, is_strict
 from ..formats.manifest import Manifest
 from ..formats.shard_keys import shards_by_key
 from ..stores.qdrant import Qdrant
@@ -33,8 +33,12 @@ class RestoreTarget:
         self._numbers: dict[int, int] = {}
 
     def create(self) -> None:
-        """Create the collection with its mark, its shard keys and its payload indexes."""
+        """Create the collection with its mark, its shard keys and its payload indexes, without its strict mode: that
+        may forbid what it takes to fill and to prove it."""
         body = create_body(self.manifest.config)
+        if is_strict(self.manifest.config):
+            # Without any limit: rates are kept to even where strict mode is off.
+            body["strict_mode_config"] = {"enabled": False}
         if self._replication_factor is not None:
             body["replication_factor"] = self._replication_factor
         self.qdrant.create_collection(self.name, body)
@@ -70,6 +74,12 @@ class RestoreTarget:
         ]
         for node in self._filled:
             node.update_aliases(renewal)
+
+    def restrict(self) -> None:
+        """Turn the recorded strict mode on."""
+        if is_strict(self.manifest.config):
+            strict = self.manifest.config["strict_mode_config"]
+            self.qdrant.update_collection(self.name, {"strict_mode_config": strict})
 
     def discard(self) -> None:
         """Delete the collection, if it is this run's: what another client has created under the name is not."""

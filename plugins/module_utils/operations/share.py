@@ -167,7 +167,11 @@ class ShareRun:
 
     def _lasting(self, probes: dict[str, Any]) -> dict[str, Any]:
         """The probes that were right before the snapshot and still are: what was written meanwhile is not in it."""
-        lasting = still_true(self.qdrant, self.collection, probes)
+        try:
+            lasting = still_true(self.qdrant, self.collection, probes)
+        except QdrantError as error:
+            self.warnings.append(f"no recall is recorded: {error.detail}")
+            return {**probes, "vectors": {}}
         changed = sorted(set(probes["vectors"]) - set(lasting["vectors"]))
         if changed:
             names = ", ".join(f"vector {name!r}" if name else "the vector" for name in changed)

@@ -17,7 +17,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import DamagedSnapshot, InvalidInput, QdrantError
+from ..errors import DamagedSnapshot, InvalidInput, QdrantError, StrictModeRefused
+from ..formats.collection_config import page_limit
 from .qdrant_errors import Answer
 from .qdrant_http import QdrantConnection, QdrantTransport
 
@@ -159,10 +160,13 @@ class Qdrant:
         """Delete a shard key and its shards."""
         self.call("POST", _path("collections", name, "shards", "delete"), {"shard_key": key})
 
-    def count(self, name: str, exact: bool = True) -> int:
-        """Return the number of points."""
+    def count(self, name: str) -> int:
+        """Return the exact number of points; where strict mode forbids to ask for it, all ids are read and counted."""
         path = _path("collections", name, "points", "count")
-        return int(self.call("POST", path, {"exact": exact}, reads=True)["count"])
+        try:
+            return int(self.call("POST", path, {"exact": True}, reads=True)["count"])
+        except StrictModeRefused:
+            return sum(1 for _point in self.scroll(name, vectors=False, payload=False))
 
     def query(self, name: str, body: Json) -> list[Json]:
         """Return the scored points of one ``POST .../points/query``."""
@@ -180,11 +184,13 @@ class Qdrant:
         """Yield every point as Qdrant sends it.
 
         Args:
-            page_points: points a request; by default as many as make about 4 MiB.
+            page_points: points a request; by default as many as make about 4 MiB, and strict mode allows.
             vectors, payload: whether the points carry theirs.
         """
         path = _path("collections", name, "points", "scroll")
-        body: Json = {"limit": page_points or FIRST_PAGE_POINTS, "with_vector": vectors, "with_payload": payload}
+        most = page_points or min(MOST_PAGE_POINTS, page_limit(self.collection(name)["config"]) or MOST_PAGE_POINTS)
+        first = page_points or min(FIRST_PAGE_POINTS, most)
+        body: Json = {"limit": first, "with_vector": vectors, "with_payload": payload}
         while True:
             answer = self._transport.exchange("POST", path, body=body, reads=True)
             page = self._transport.parse(answer)["result"]
@@ -194,7 +200,7 @@ class Qdrant:
                 return
             if page_points is None:
                 fitting = PAGE_BYTES * len(page["points"]) // max(1, len(answer.body))
-                body["limit"] = max(1, min(fitting, MOST_PAGE_POINTS))
+                body["limit"] = max(1, min(fitting, most))
 
     def snapshots(self, name: str) -> list[Json]:
         """Return the node's snapshots of a collection: name, size, creation_time (UTC) and checksum each."""

@@ -21,6 +21,7 @@ from ..errors import (
     QdrantNotFound,
     QdrantUnauthorized,
     QdrantUnreachable,
+    StrictModeRefused,
 )
 
 ERROR_TEXT_LENGTH = 600
@@ -28,6 +29,10 @@ DISK_FULL = re.compile(
     r"no space left|not enough (?:disk |free )?space|disk (?:is )?full|disk space|os error (?:28|122)\b|quota exceeded",
     re.IGNORECASE,
 )
+
+
+# How Qdrant words what a collection's strict mode refuses: with what to do about it, or as a limit of its rate.
+STRICT_MODE = {400: ". Help: ", 429: "Rate limiting exceeded"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,10 @@ class QdrantFailures:
                 f"Qdrant at {url} cannot be reached: {method} {path} was answered with {status} {text}".rstrip() + ".",
                 "Check that the node and the proxy before it are up, then run this again.",
             )
-        return QdrantError(f"Qdrant at {url} answered {method} {path} with {status}: {text or 'no reason given'}.")
+        said = f"Qdrant at {url} answered {method} {path} with {status}: {text or 'no reason given'}."
+        if status in STRICT_MODE and STRICT_MODE[status] in text:
+            return StrictModeRefused(said, "The collection's strict_mode_config does not allow this.")
+        return QdrantError(said)
 
     def not_qdrant(self, what: str) -> QdrantUnreachable:
         """Return the error for a server that is something else; ``what`` it did."""
