@@ -62,7 +62,9 @@ options:
   overwrite:
     description:
       - Replace the collection that exists under the target's name.
-      - It is deleted after its safety backup, and after every part of the backup was read and found right.
+      - It is deleted after every part of the backup was read and found right, and at once after its safety backup. What
+        is written to it between the two is lost, so stop the writers.
+      - Its aliases are set again, whatever O(aliases) says.
     type: bool
     default: false
   safety_backup:
@@ -167,9 +169,15 @@ leftovers_removed:
   sample: []
 safety_backup:
   description: Id of the backup that was made of the replaced collection.
-  returned: success, not in check mode
+  returned: success, not in check mode, or failure once the restore had begun
   type: str
   sample: null
+replaced_aliases:
+  description: The aliases of the collection that was replaced, for those who set them again.
+  returned: failure once the restore had begun
+  type: list
+  elements: str
+  sample: [products-live]
 restored_from:
   description: Names of the sources that parts came from.
   returned: success, not in check mode

@@ -303,6 +303,36 @@ def test_the_safety_backup_is_named_where_a_replacement_fails(
     assert collection_digest(qdrant, name) == digest
 
 
+@pytest.mark.parametrize("safety", [True, False], ids=["safety backup", "none"])
+@pytest.mark.parametrize(
+    ("fault", "gone"),
+    [(UPLOAD, True), ({"method": "DELETE", "path": "/collections/[^/]+$"}, False)],
+    ids=["filling", "making room"],
+)
+def test_a_replacement_that_fails_names_what_its_collection_had(
+    run_module: Run,
+    qdrant: Qdrant,
+    qdrant_proxy: FaultProxy,
+    repository: Repository,
+    make_collection: Make,
+    fault: Json,
+    gone: bool,
+    safety: bool,
+) -> None:
+    name = make_collection()
+    backup_id = made(qdrant, repository, name).backup_id
+    qdrant.update_aliases([{"create_alias": {"collection_name": name, "alias_name": f"{name}-later"}}])
+    qdrant_proxy.add(Rule(**fault, status=500))
+    params = {"url": qdrant_proxy.url, "collection": name, "overwrite": True, "safety_backup": safety}
+    failed = run_module("restore", {**params, "sources": [as_option(repository.location)], "backup_id": backup_id})
+    assert failed["failure"]["code"] == "qdrant_error"
+    assert failed["replaced_aliases"] == [f"{name}-later"]
+    assert verify_all(repository) == [backup_id, *([failed["safety_backup"]] if safety else [])]
+    assert (name not in qdrant.collections()) is gone
+    assert (f"{name}-later" in failed["failure"]["hint"]) is gone
+    assert (str(failed["safety_backup"]) in failed["failure"]["hint"]) is (gone and safety)
+
+
 def test_a_store_that_is_only_read_is_enough(
     qdrant: Qdrant,
     repository: Repository,

@@ -227,7 +227,9 @@ def test_a_live_collection_is_replaced_only_after_its_safety_backup(
     params = options(qdrant, [repository], name, overwrite=True, backup_id=made["backup_id"])
 
     before = holdings(repository), state_of(qdrant, name)
-    assert run_module("restore", params, check=True)["replaces_existing"]
+    planned = run_module("restore", params, check=True)
+    assert planned["replaces_existing"]
+    assert planned["aliases"] == [f"{name}-live", f"{name}-later"]
     assert (holdings(repository), state_of(qdrant, name)) == before
 
     result = run_module("restore", params)
@@ -244,6 +246,29 @@ def test_the_safety_backup_can_be_left_out(run_module: Run, qdrant: Qdrant, repo
     result = run_module("restore", options(qdrant, [repository], name, overwrite=True, safety_backup=False))
     assert result["safety_backup"] is None
     assert verify_all(repository) == [made["backup_id"]]
+
+
+def test_a_write_during_the_long_read_of_the_backup_is_in_the_safety_backup(
+    qdrant: Qdrant, repository: Repository, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = back_up(qdrant, repository, BackupRequest(name))
+    read = Repository.get_range
+    written = []
+
+    def write_and_read(self: Repository, *args: Any, **more: Any) -> Any:
+        if not written:
+            written.append(424242)
+            points = {"points": [{"id": 424242, "vector": {}, "payload": {"late": True}}]}
+            qdrant.call("PUT", f"/collections/{name}/points", points, {"wait": True})
+        return read(self, *args, **more)
+
+    monkeypatch.setattr(Repository, "get_range", write_and_read)
+    result = restore([qdrant], [repository], RestoreRequest(name, backup_id=made["backup_id"], overwrite=True))
+    assert written
+    assert qdrant.count(name) == 200
+    before = RestoreRequest(name, target=f"{name}-2", backup_id=result["safety_backup"], aliases=[])
+    restore([qdrant], [repository], before)
+    assert 424242 in [point["id"] for point in qdrant.scroll(f"{name}-2")]
 
 
 class TakenMeanwhile(Qdrant):

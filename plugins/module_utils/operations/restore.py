@@ -114,7 +114,14 @@ def plan_restore(nodes: list[Qdrant], sources: list[Repository], request: Restor
             "Nothing was changed. Mend all of this, or choose another target.",
             reasons=reasons,
         )
-    return RestorePlan(manifest, target, list(aliases), leftover, exists, notes)
+    kept = aliases_of(qdrant, target) if exists else []
+    aliases = [*aliases, *(alias for alias in kept if alias not in aliases)]
+    return RestorePlan(manifest, target, aliases, leftover, exists, notes)
+
+
+def aliases_of(qdrant: Qdrant, collection: str) -> list[str]:
+    """The aliases that point to a collection, sorted."""
+    return sorted(alias for alias, to in qdrant.aliases().items() if to == collection)
 
 
 def restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequest) -> dict[str, Any]:
@@ -128,19 +135,19 @@ def restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequ
     started = time.monotonic()
     plan = plan_restore(nodes, sources, request)
     run = _Run(nodes, sources, request, plan)
-    safety = run.make_room()
     try:
+        run.make_room()
         run.fill()
         checked = run.check()
         run.publish()
     except DrError as error:
-        error.result.setdefault("safety_backup", safety)
+        run.tell_what_was_replaced(error)
         raise
     seconds = time.monotonic() - started
     return {
         **plan.describe(),
         "changed": True,
-        "safety_backup": safety,
+        "safety_backup": run.safety_backup,
         "seconds": round(seconds, 3),
         "mib_per_second": round(plan.manifest.size / max(run.upload_seconds, 1e-3) / 2**20, 1),
         "stages": {"upload": round(run.upload_seconds, 3), "ready": round(run.ready_seconds, 3)},
@@ -165,23 +172,36 @@ class _Run:
         self.served: dict[str, dict[str, int]] = {}
         self.damaged: list[dict[str, Any]] = []
         self.upload_seconds = self.ready_seconds = 0.0
+        self.safety_backup: str | None = None
+        self.replaced_aliases: list[str] = []
+        self.replaced = False
         self.collection = RestoreTarget(nodes, plan.target, plan.manifest, request.replication_factor)
 
-    def make_room(self) -> str | None:
-        """Remove what stands at the target's name. Live data goes only after its safety backup, and after every part
-        of the backup has been read and found right. Returns the id of the safety backup."""
-        safety = None
+    def make_room(self) -> None:
+        """Remove what stands at the target's name. Live data goes only after every part of the backup has been read and
+        found right, and at once after its safety backup: what is written between the two is in neither."""
         if self.plan.replaces:
-            if self.request.safety_backup:
-                safety = self._save()
             self._read_everything()
-            known = self.qdrant.aliases()
-            self.plan.aliases += [
-                name for name, to in known.items() if to == self.target and name not in self.plan.aliases
-            ]
+            if self.request.safety_backup:
+                self.safety_backup = self._save()
+            self.replaced_aliases = aliases_of(self.qdrant, self.target)
+            self.plan.aliases += [alias for alias in self.replaced_aliases if alias not in self.plan.aliases]
         if self.plan.replaces or self.plan.leftover:
             self.qdrant.delete_collection(self.target)
-        return safety
+        self.replaced = self.plan.replaces
+
+    def tell_what_was_replaced(self, error: DrError) -> None:
+        """Add to an error where the live data is, and what pointed to it: nothing else knows that once it is gone."""
+        error.result["safety_backup"] = self.safety_backup
+        error.result["replaced_aliases"] = self.replaced_aliases
+        if not self.replaced:
+            return
+        error.hint += f" The collection {self.target} that was replaced is gone."
+        if self.safety_backup:
+            error.hint += f" Its safety backup is {self.safety_backup}."
+        if self.replaced_aliases:
+            error.hint += f" Its aliases were {', '.join(self.replaced_aliases)}."
+        error.hint = error.hint.strip()
 
     def _save(self) -> str:
         request = BackupRequest(self.target)
