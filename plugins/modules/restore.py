@@ -72,7 +72,9 @@ options:
     type: bool
     default: true
   node_urls:
-    description: Addresses of the other nodes of the target's cluster, where shards may be placed.
+    description:
+      - Addresses of all other nodes of the target's cluster. A restore is finished when each of them says so.
+      - A node that is lost for good has to be removed from the cluster before.
     type: list
     elements: str
     default: []

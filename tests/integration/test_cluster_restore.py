@@ -220,12 +220,33 @@ def test_on_one_node_in_distributed_mode(
             prove_routing(one.nodes, source, collection)
 
 
-def test_not_every_node_named(source: Source) -> None:
-    node = source.cluster.nodes[0]
-    request = RestoreRequest("docs", target="partly", aliases=[], replication_factor=1)
-    with pytest.raises(TargetUnfit, match=r"None of the named nodes holds shard \d of partly"):
-        restore([node], [source.repository], request)
-    assert "partly" not in node.collections(), "what could not be filled is gone"
+def peer_of(node: Qdrant) -> str:
+    return str(node.cluster()["peer_id"])
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_node_that_is_not_named_is_missed_before_anything_is_made(source: Source, replicas: int) -> None:
+    """With as many replicas as nodes, one node can be given every shard, and nobody would look at the others."""
+    first, second, third = source.cluster.nodes
+    unnamed = {peer: source.cluster.servers[i].uri for i, peer in ((1, peer_of(second)), (2, peer_of(third)))}
+    for named, missed in (([first], unnamed), ([third, first], {peer_of(second): unnamed[peer_of(second)]})):
+        request = RestoreRequest("docs", target="partly", aliases=[], replication_factor=replicas)
+        with pytest.raises(TargetUnfit, match="node_urls") as refusal:
+            restore(named, [source.repository], request)
+        [reason] = refusal.value.result["reasons"]
+        for peer, uri in missed.items():
+            assert f"{peer} ({uri.rstrip('/')}" in reason
+        assert peer_of(named[0]) not in reason
+        assert "partly" not in first.collections()
+
+
+def test_a_node_of_another_cluster_is_refused(source: Source, qdrant: Qdrant) -> None:
+    nodes = source.cluster.nodes
+    for named, stranger in (([*nodes, qdrant], qdrant), ([qdrant, nodes[0]], nodes[0])):
+        with pytest.raises(TargetUnfit) as refusal:
+            restore(named, [source.repository], RestoreRequest("docs", target="partly", aliases=[]))
+        assert refusal.value.result["reasons"] == [f"{stranger.connection.url} is no node of this cluster"]
+        assert "partly" not in named[0].collections()
 
 
 def test_a_shard_key_that_somebody_takes_away_meanwhile(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:

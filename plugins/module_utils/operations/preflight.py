@@ -18,7 +18,7 @@ _UPLOAD_SPACE = 2.8
 
 
 def preflight(
-    qdrant: Qdrant,
+    nodes: list[Qdrant],
     manifest: Manifest,
     target: str,
     *,
@@ -27,14 +27,17 @@ def preflight(
     storage_path: str | None = None,
     replication_factor: int | None = None,
 ) -> list[str]:
-    """The reasons why ``target`` on this server cannot take the backup, a clause each; empty when it can.
+    """The reasons why ``target`` on these nodes cannot take the backup, a clause each; empty when they can.
 
-    ``compare``: the target exists, and must have the same shape to be replaced. ``storage_path``: the server's storage
-    directory, if this process can see how much room it has.
+    ``nodes``: the server, and after it all others of its cluster. ``compare``: the target exists, and must have the
+    same shape to be replaced. ``storage_path``: the server's storage directory, if this process can see how much room
+    it has.
     """
+    qdrant = nodes[0]
     reasons = _version_reasons(qdrant.version(), manifest.qdrant_version)
     cluster = qdrant.cluster()
     reasons += _cluster_reasons(cluster, replication_factor)
+    reasons += _peer_reasons(nodes, cluster)
     if is_custom_sharded(manifest.config) and cluster.get("status") != "enabled":
         # It takes the collection and refuses its keys. Shards without their keys would answer reads, and every write
         # by id would go to another shard than the one that has the point.
@@ -69,6 +72,22 @@ def _cluster_reasons(cluster: dict[str, Any], replication_factor: int | None) ->
         reasons.append(f"the node cannot reach the peers {', '.join(unreachable)}")
     if (replication_factor or 1) > len(cluster["peers"]):
         reasons.append(f"replication_factor {replication_factor} exceeds the {len(cluster['peers'])} peers")
+    return reasons
+
+
+def _peer_reasons(nodes: list[Qdrant], cluster: dict[str, Any]) -> list[str]:
+    """A restore is finished when every node says so: one that is not named is not asked."""
+    peers = {peer: known_as["uri"].rstrip("/") for peer, known_as in (cluster.get("peers") or {}).items()}
+    named = {str(cluster.get("peer_id"))}
+    reasons = []
+    for node in nodes[1:]:
+        peer = str(node.cluster().get("peer_id"))
+        named.add(peer)
+        if peer not in peers:
+            reasons.append(f"{node.connection.url} is no node of this cluster")
+    missed = [f"{peer} ({uri})" for peer, uri in sorted(peers.items()) if peer not in named]
+    if missed:
+        reasons.append(f"node_urls must name every other node of the cluster, and lacks the peers {', '.join(missed)}")
     return reasons
 
 

@@ -32,9 +32,8 @@ _SEND = 1024 * 1024
 class RestoreRequest:
     """What to restore, and to where.
 
-    ``aliases``: those to set once the checks have passed, or None for the recorded ones. ``nodes`` of a cluster other
-    than the first are named by the caller as further ``Qdrant`` objects. ``ready_timeout``: seconds for replicas to be
-    Active and the status green.
+    ``aliases``: those to set once the checks have passed, or None for the recorded ones. ``ready_timeout``: seconds for
+    replicas to be Active and the status green.
     """
 
     collection: str
@@ -90,7 +89,7 @@ def plan_restore(nodes: list[Qdrant], sources: list[Repository], request: Restor
     leftover = half_restored(qdrant, target)
     exists = target in qdrant.collections() and not leftover
     reasons = preflight(
-        qdrant,
+        nodes,
         manifest,
         target,
         aliases=aliases,
@@ -127,10 +126,10 @@ def aliases_of(qdrant: Qdrant, collection: str) -> list[str]:
 def restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequest) -> dict[str, Any]:
     """Restore a collection.
 
-    ``nodes``: the server, with the other nodes of its cluster behind it if shards may be placed there. ``sources``: in
-    order of preference. Returns the plan's description with ``seconds``, ``check``, ``served`` (parts and bytes by
-    source) and ``damaged`` (each bad part, and who had it right). After an error in the data the target that this run
-    created is gone again; after a failed check it stays, marked, for people to look at.
+    ``nodes``: the server, and after it all others of its cluster. ``sources``: in order of preference. Returns the
+    plan's description with ``seconds``, ``check``, ``served`` (parts and bytes by source) and ``damaged`` (each bad
+    part, and who had it right). After an error in the data the target that this run created is gone again; after a
+    failed check it stays, marked, for people to look at.
     """
     started = time.monotonic()
     plan = plan_restore(nodes, sources, request)
