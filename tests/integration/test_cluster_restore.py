@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import TargetExists, TargetUnfit
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import (
+    OperationTimeout,
+    TargetExists,
+    TargetUnfit,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import (
     collection_digest,
     wait_until_ready,
@@ -218,6 +222,22 @@ def test_on_one_node_in_distributed_mode(
         prove(one.nodes, source, collection, collection, 1)
         if collection == "keyed":
             prove_routing(one.nodes, source, collection)
+
+
+def test_a_key_with_too_few_replicas_is_no_finished_restore(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = Qdrant.create_shard_key
+
+    def with_one_replica(self: Qdrant, name: str, body: Json) -> None:
+        create(self, name, body | ({"replication_factor": 1} if body["shard_key"] == 7 else {}))
+
+    monkeypatch.setattr(Qdrant, "create_shard_key", with_one_replica)
+    nodes = source.cluster.nodes
+    request = RestoreRequest("keyed", target="thin", aliases=[], ready_timeout=15)
+    try:
+        with pytest.raises(OperationTimeout, match="shard 4 has 1 replicas, fewer than 2"):
+            restore(nodes, [source.repository], request)
+    finally:
+        nodes[0].delete_collection("thin")
 
 
 def peer_of(node: Qdrant) -> str:

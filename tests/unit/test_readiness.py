@@ -95,12 +95,32 @@ def test_a_cluster_smaller_than_the_replication_factor_needs_no_more_than_it_has
     assert findings([Node(changed(shrink))], "c") == []
 
 
-def test_shards_of_keys_may_have_their_own_number_of_replicas() -> None:
+def keyed(*keys: str, lost: int = 0) -> dict[str, Any]:
+    """The state with custom sharding: the keys of its shards, and how many of their four replicas are not there."""
+
     def customize(state: dict) -> None:
         state["info"]["config"]["params"]["sharding_method"] = "custom"
-        state["cluster"]["remote_shards"].pop()
+        del state["cluster"]["remote_shards"][2 - lost :]
+        for shard in state["cluster"]["local_shards"] + state["cluster"]["remote_shards"]:
+            shard["shard_key"] = keys[shard["shard_id"]]
 
-    assert findings([Node(changed(customize))], "c") == []
+    return changed(customize)
+
+
+def test_a_key_may_have_its_own_number_of_replicas() -> None:
+    assert findings([Node(keyed("eu", "us", lost=1))], "c") == []
+    assert findings([Node(keyed("eu", "eu", lost=2))], "c") == []
+
+
+def test_a_shard_that_has_fewer_replicas_than_others_of_its_key() -> None:
+    [line] = findings([Node(keyed("eu", "eu", lost=1))], "c")
+    assert "shard 1 has 1 replicas, fewer than 2" in line
+
+
+def test_keys_that_were_made_with_the_collection_have_its_number_of_replicas() -> None:
+    assert wait_until_ready([Node(keyed("eu", "us"))], "c", 1, uniform_keys=True) < 1
+    with pytest.raises(OperationTimeout, match="shard 1 has 1 replicas, fewer than 2"):
+        wait_until_ready([Node(keyed("eu", "us", lost=1))], "c", 0, uniform_keys=True)
 
 
 def test_fewer_shards_than_expected() -> None:

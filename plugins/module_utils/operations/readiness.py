@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 from ..errors import CheckFailed, OperationTimeout
+from ..formats.collection_config import is_custom_sharded
 from ..stores.qdrant import Qdrant
 
 Json = dict[str, Any]
@@ -37,18 +39,22 @@ def _replicas(cluster: Json) -> list[Json]:
     return sorted(found, key=lambda replica: (replica["shard"], replica["peer_id"]))
 
 
-def findings(qdrants: list[Qdrant], collection: str, expected_shards: int | None = None) -> list[str]:
+def findings(
+    qdrants: list[Qdrant], collection: str, expected_shards: int | None = None, *, uniform_keys: bool = False
+) -> list[str]:
     """Return what is not ready on any of the nodes, one sentence each; nothing when all is.
 
     Args:
         expected_shards: how many shards there must be; by default as many as the collection says it has.
+        uniform_keys: whether every shard key was made with the collection's replication factor. One can be given its
+            own, which Qdrant does not tell: then the shards of a key are only compared with each other.
 
     Raises: those of Qdrant.
     """
-    return [line for qdrant in qdrants for line in _of_node(qdrant, collection, expected_shards)]
+    return [line for qdrant in qdrants for line in _of_node(qdrant, collection, expected_shards, uniform_keys)]
 
 
-def _of_node(qdrant: Qdrant, collection: str, expected_shards: int | None) -> list[str]:
+def _of_node(qdrant: Qdrant, collection: str, expected_shards: int | None, uniform_keys: bool) -> list[str]:
     info = qdrant.collection(collection)
     cluster = qdrant.collection_cluster(collection)
     replicas = _replicas(cluster)
@@ -57,7 +63,19 @@ def _of_node(qdrant: Qdrant, collection: str, expected_shards: int | None) -> li
         for replica in replicas
         if replica["state"] != READY_STATE
     ]
-    lines += _miscounted(info, cluster, replicas, _copies(qdrant, info), expected_shards)
+    by_shard = Counter(replica["shard"] for replica in replicas)
+    shards = expected_shards or cluster["shard_count"]
+    if len(by_shard) != shards:
+        lines.append(f"{len(by_shard)} of {shards} shards have a replica")
+    if is_custom_sharded(info["config"]) and not uniform_keys:
+        copies = _most_of_key(replicas, by_shard)
+    else:
+        copies = dict.fromkeys(by_shard, _replication_factor(qdrant, info))
+    lines += [
+        f"shard {shard} has {number} replicas, {'fewer' if number < copies[shard] else 'more'} than {copies[shard]}"
+        for shard, number in sorted(by_shard.items())
+        if number != copies[shard]
+    ]
     lines += [f"shard {move['shard_id']} is being transferred" for move in cluster["shard_transfers"]]
     if info["status"] != "green":
         lines.append(f"status is {info['status']}")
@@ -66,32 +84,19 @@ def _of_node(qdrant: Qdrant, collection: str, expected_shards: int | None) -> li
     return [f"{qdrant.connection.address}: {line}" for line in lines]
 
 
-def _copies(qdrant: Qdrant, info: Json) -> int | None:
-    """Return how many replicas each shard must have; None where each shard key may have its own number."""
-    params = info["config"]["params"]
-    if params.get("sharding_method") == "custom":
-        return None
+def _replication_factor(qdrant: Qdrant, info: Json) -> int:
+    """Return how many replicas each shard must have."""
     peers = len(qdrant.cluster().get("peers") or {}) or 1
-    return min(int(params.get("replication_factor") or 1), peers)
+    return min(int(info["config"]["params"].get("replication_factor") or 1), peers)
 
 
-def _miscounted(
-    info: Json, cluster: Json, replicas: list[Json], copies: int | None, expected_shards: int | None
-) -> list[str]:
-    lines = []
-    by_shard: dict[int, int] = {}
-    for replica in replicas:
-        by_shard[replica["shard"]] = by_shard.get(replica["shard"], 0) + 1
-    shards = expected_shards or cluster["shard_count"]
-    if len(by_shard) != shards:
-        lines.append(f"{len(by_shard)} of {shards} shards have a replica")
-    if copies is not None:
-        lines += [
-            f"shard {shard} has {number} replicas, {'fewer' if number < copies else 'more'} than {copies}"
-            for shard, number in sorted(by_shard.items())
-            if number != copies
-        ]
-    return lines
+def _most_of_key(replicas: list[Json], by_shard: dict[int, int]) -> dict[int, int]:
+    """Return for each shard how many replicas the best one of its key has."""
+    keys = {replica["shard"]: replica["shard_key"] for replica in replicas}
+    most: dict[Any, int] = {}
+    for shard, key in keys.items():
+        most[key] = max(by_shard[shard], most.get(key, 0))
+    return {shard: most[key] for shard, key in keys.items()}
 
 
 def wait_until_ready(
@@ -101,12 +106,13 @@ def wait_until_ready(
     expected_shards: int | None = None,
     *,
     trigger_optimizer: bool = False,
+    uniform_keys: bool = False,
 ) -> float:
     """Wait until nothing is left to find on any node, and return the seconds that it took.
 
     Args:
         deadline_seconds: how long to wait at most.
-        expected_shards: as in ``findings``.
+        expected_shards, uniform_keys: as in ``findings``.
         trigger_optimizer: wake the optimizer of a grey collection, which otherwise waits for the next write. (An empty
             change of its optimizer settings does that, as Qdrant documents.)
 
@@ -116,7 +122,7 @@ def wait_until_ready(
     start = time.monotonic()
     pause = FIRST_POLL_SECONDS
     while True:
-        missing = findings(qdrants, collection, expected_shards)
+        missing = findings(qdrants, collection, expected_shards, uniform_keys=uniform_keys)
         waited = time.monotonic() - start
         if not missing:
             return waited

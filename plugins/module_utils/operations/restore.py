@@ -225,7 +225,7 @@ class _Run:
     def check(self) -> dict[str, Any]:
         """Wait until every node serves the collection, then compare it with what the manifest says."""
         self.ready_seconds = wait_until_ready(
-            self.nodes, self.target, self.request.ready_timeout, trigger_optimizer=True
+            self.nodes, self.target, self.request.ready_timeout, trigger_optimizer=True, uniform_keys=True
         )
         points = self.manifest.points
         quiet = points["before"] == points["after"]
