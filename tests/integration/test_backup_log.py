@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
     collection_digest,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.node_files import ack_indexes
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.proofs import wait_for
@@ -94,6 +96,47 @@ def test_qdrant_replays_the_log_of_an_archive(
     qdrant.upload_shard_snapshot(collection, 0, [archive], len(archive), hashlib.sha256(archive).hexdigest())
     assert collection_digest(qdrant, collection) == collection_digest(qdrant, name)
     assert qdrant.count(collection) > 350
+
+
+@pytest.mark.parametrize("idle", [True, False], ids=["idle", "busy"])
+def test_counts_are_exact_where_the_log_proves_that_nothing_was_written(
+    qdrant: Qdrant,
+    qdrant_server: QdrantServer,
+    repository: Repository,
+    make_collection: Callable[..., str],
+    collection: str,
+    idle: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between two equal counts a point can go and another one come, with the snapshot in the middle."""
+    name = make_collection(shard_number=1)
+    storage = str(qdrant_server.storage_path)
+    create = Qdrant.create_snapshot
+    path = f"/collections/{name}/points"
+
+    def created_in_the_middle(self: Qdrant, *args: Any) -> Any:
+        self.call("POST", f"{path}/delete", {"points": [1]}, {"wait": True})
+        entry = create(self, *args)
+        self.call("PUT", path, {"points": [{"id": 1, "vector": {}}]}, {"wait": True})
+        return entry
+
+    if idle:
+        last = qdrant.call("POST", f"{path}/delete", {"points": [1]}, {"wait": True})["operation_id"]
+        wait_for(lambda: ack_indexes(storage, name) == {0: last}, "the last write to be acknowledged in the log")
+    else:
+        monkeypatch.setattr(Qdrant, "create_snapshot", created_in_the_middle)
+    made = back_up(qdrant, repository, BackupRequest(name, storage_path=storage))
+    manifest = read_manifest(repository, name, made["backup_id"])[0]
+    assert manifest.points == ({"before": 199, "after": 199} if idle else {"before": 200, "after": 200})
+    assert manifest.exact_points == (199 if idle else None)
+
+    checked = restore([qdrant], [repository], RestoreRequest(name, target=collection))["check"]
+
+    assert (checked["healthy"], checked["points"]) == (True, 199)
+    if idle:
+        assert checked["unmeasured"] == []
+    else:
+        assert "has 199 points, and the backup counted 200 before and after" in checked["unmeasured"][0]
 
 
 class Writer(threading.Thread):

@@ -81,6 +81,18 @@ class Manifest:
         """Bytes of all shard archives."""
         return sum(shard["object"]["size"] for shard in self.shards)
 
+    @property
+    def exact_points(self) -> int | None:
+        """The number of points in the shards, or None where the backup does not prove it.
+
+        It counted before its snapshot, having read from each shard's log up to where everything was in the segments.
+        Where the log in the snapshot ends there, nothing was written in between. Two equal counts alone prove nothing:
+        one point may have gone and another one come, with the snapshot in the middle.
+        """
+        logs = [shard["wal"] for shard in self.shards]
+        idle = all(log.get("first_found_by") == "ack_index" and log["last"] <= log["first"] for log in logs)
+        return self.points["before"] if idle and self.points["before"] == self.points["after"] else None
+
     def object_key(self, shard: dict[str, Any]) -> str:
         """The repository key of a shard's archive."""
         return f"{self.collection}/{shard['object']['key']}"

@@ -97,6 +97,7 @@ class ShareRun:
         self.qdrant, self.repository, self.request, self.task, self.now = qdrant, repository, request, task, now
         self.collection = request.collection
         self.marker = marker
+        self.points_before = 0
         self.snapshots: list[str] = []
         self.warnings: list[str] = []
 
@@ -104,7 +105,6 @@ class ShareRun:
         """Store the shards and return the share, in the shape that ``formats.shares`` puts together."""
         facts = read_collection(self.qdrant, self.collection, self.task.shards)
         probes = self._record_probes() if self.task.lead else {"k": 10, "vectors": {}}
-        before = self.qdrant.count(self.collection)
         archives, objects, snapshot = self._store_snapshot(list(facts["shards"]))
         refuse_cut_off(self.qdrant, self.collection, list(facts["shards"]))
         return {
@@ -122,7 +122,7 @@ class ShareRun:
             "snapshot": {"node": self.task.node, **snapshot},
             "shards": [self._entry(archive, objects[archive.shard], facts, snapshot) for archive in archives],
             "probes": self._lasting(probes),
-            "points": {"before": before, "after": self.qdrant.count(self.collection)},
+            "points": {"before": self.points_before, "after": self.qdrant.count(self.collection)},
         }
 
     def tidy(self) -> None:
@@ -184,6 +184,8 @@ class ShareRun:
         """Take a snapshot and store its shards; again, where Qdrant dropped log entries before it was taken."""
         for attempt in range(1, _SNAPSHOTS_TRIED + 1):
             acks = ack_indexes(self.request.storage_path, self.collection) if self.request.storage_path else None
+            # After the acks: where the log then ends at them, nothing was written between this count and the snapshot.
+            self.points_before = self.qdrant.count(self.collection)
             started = iso(self.now())
             snapshot = self._take_snapshot(shards)
             finished = iso(self.now())

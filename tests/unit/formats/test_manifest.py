@@ -47,6 +47,26 @@ def proving_itself(whole: dict[str, Any]) -> bytes:
     return json.dumps({**whole, "manifest_sha256": hashlib.sha256(canonical(rest)).hexdigest()}).encode()
 
 
+IDLE = {"first": 9, "last": 9, "first_found_by": "ack_index"}
+
+
+@pytest.mark.parametrize(
+    ("logs", "points", "exact"),
+    [
+        ([IDLE, {**IDLE, "last": 8}, IDLE], {"before": 7, "after": 7}, 7),
+        ([IDLE, {**IDLE, "last": 10}, IDLE], {"before": 7, "after": 7}, None),
+        ([IDLE, {**IDLE, "first_found_by": "segments"}, IDLE], {"before": 7, "after": 7}, None),
+        ([IDLE, IDLE, IDLE], {"before": 7, "after": 8}, None),
+    ],
+    ids=["idle", "written to", "not read from the node", "other counts"],
+)
+def test_a_count_is_exact_only_where_the_log_proves_it(
+    logs: list[dict[str, Any]], points: dict[str, int], exact: int | None
+) -> None:
+    shards = [{**shard, "wal": log} for shard, log in zip(made().shards, logs, strict=True)]
+    assert Manifest({**made().fields, "shards": shards, "points": points}).exact_points == exact
+
+
 def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The way to each scalar in a JSON value."""
     if isinstance(value, dict):
