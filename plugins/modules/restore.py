@@ -22,7 +22,9 @@ description:
     A key that cannot get its numbers is refused.
   - A collection with strict mode gets its limits back once it has passed, because they may forbid the checks.
   - The data passes through the host that runs the module in constant memory and never touches its disk.
-  - A restore that fails removes the collection that it had created. One that was killed is removed by the next run.
+  - A restore that fails removes the collection that it had created. One that was killed is removed by the next run,
+    on another host after 24 hours. Until it has passed, the collection bears a mark in its metadata and as an alias.
+    Qdrant before 1.16 has no such metadata; there, a kill right after the creation leaves an empty collection behind.
 extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
   - vectorops.qdrant_dr.qdrant

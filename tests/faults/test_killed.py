@@ -214,9 +214,11 @@ def test_a_copy_killed_on_its_way(
     [
         {"method": "POST", "path": "/snapshots/upload"},
         {"method": "PUT", "path": "/index"},
-        {"method": "POST", "path": "/aliases", "skip": 1},
+        {"method": "POST", "path": "/aliases"},
+        {"method": "PATCH", "path": "/collections/"},
+        {"method": "POST", "path": "/aliases", "skip": 2},
     ],
-    ids=["uploading", "creating", "switching"],
+    ids=["uploading", "creating", "marking", "finishing", "switching"],
 )
 def test_a_restore_killed_on_its_way(
     start_module: Callable[..., Any],
@@ -244,6 +246,26 @@ def test_a_restore_killed_on_its_way(
     assert planned["leftovers_removed"] == result["leftovers_removed"] == [f"half-restored collection {free_name}"]
     assert collection_digest(qdrant, free_name) == digest == collection_digest(qdrant, name)
     assert [alias for alias, to in qdrant.aliases().items() if to == free_name] == [f"{free_name}-live"]
+
+
+def test_a_restore_killed_while_qdrant_creates_its_collection(
+    start_module: Callable[..., Any],
+    run_module: Run,
+    qdrant: Qdrant,
+    repository: Repository,
+    qdrant_proxy: FaultProxy,
+    make_collection: Make,
+    free_name: str,
+) -> None:
+    name = make_collection()
+    back_up(qdrant, repository, BackupRequest(name))
+    params = {"sources": [as_option(repository.location)], "collection": name, "target": free_name}
+    moment = qdrant_proxy.add(Rule(method="PUT", path=f"/collections/{free_name}$", delay=1.0))
+    kill_at(qdrant_proxy, moment, start_module("restore", {"url": qdrant_proxy.url, "timeout": FOREVER, **params}))
+    wait_for(lambda: free_name in qdrant.collections(), "the collection that Qdrant makes all the same")
+    result = run_module("restore", {"url": qdrant.connection.url, **params})
+    assert result["leftovers_removed"] == [f"half-restored collection {free_name}"]
+    assert collection_digest(qdrant, free_name) == collection_digest(qdrant, name)
 
 
 def test_a_restore_at_work_is_not_taken_for_a_leftover(

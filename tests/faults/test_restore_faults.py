@@ -17,9 +17,12 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
     DamagedBackup,
     DamagedManifest,
     DrError,
+    OperationTimeout,
     QdrantError,
+    TargetExists,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.collection_config import create_body
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
@@ -241,6 +244,37 @@ def test_an_upload_that_fails_leaves_no_target(
     assert broken.hits == 1
     assert refusal.value.code in ("qdrant_error", "qdrant_unreachable", "timeout")
     assert state_of(qdrant, name) == before
+
+
+def test_a_target_whose_creation_was_not_answered_is_removed(
+    qdrant: Qdrant,
+    proxied_qdrant: Qdrant,
+    qdrant_proxy: FaultProxy,
+    repository: Repository,
+    make_collection: Make,
+    free_name: str,
+) -> None:
+    name = make_collection()
+    made(qdrant, repository, name)
+    before = state_of(qdrant, name)
+    qdrant_proxy.add(Rule(method="PUT", path=f"/collections/{free_name}$", lose_response=True))
+    with pytest.raises(OperationTimeout):
+        restore([proxied_qdrant], [repository], RestoreRequest(name, target=free_name))
+    assert state_of(qdrant, name) == before
+    restore([proxied_qdrant], [repository], RestoreRequest(name, target=free_name))
+    assert collection_digest(qdrant, free_name) == before["digests"][name]
+
+
+def test_an_empty_collection_of_somebody_else_is_no_leftover(
+    qdrant: Qdrant, repository: Repository, make_collection: Make, free_name: str
+) -> None:
+    """As an application makes it that finds its collection lost: nothing tells it from a target but the mark."""
+    name = make_collection()
+    manifest = made(qdrant, repository, name)
+    qdrant.create_collection(free_name, create_body(manifest.config))
+    with pytest.raises(TargetExists):
+        restore([qdrant], [repository], RestoreRequest(name, target=free_name))
+    assert qdrant.count(free_name) == 0
 
 
 def test_a_target_that_could_not_be_removed_is_removed_by_the_next_run(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import QdrantError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import restore_target
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_mark import Mark, marks_on
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import as_option
@@ -72,6 +75,26 @@ def test_a_lost_collection_gets_its_name_and_alias_back(
     assert result["served"] == {"primary": {"parts": 2, "bytes": made["size"]}}
     assert result["check"]["payload_indexes"] == ["group", "number"]
     assert result["check"]["exact_recall_at_10"] == 1.0
+
+
+def test_the_mark_of_a_long_restore_is_renewed(
+    qdrant: Qdrant, repository: Repository, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(qdrant, repository, BackupRequest(name))
+    two_hours = count(0, 7200)
+    monkeypatch.setattr(restore_target, "Mark", lambda target: Mark(target, lambda: next(two_hours)))
+    seen = []
+    upload = Qdrant.upload_shard_snapshot
+
+    def look(self: Qdrant, *args: Any) -> None:
+        seen.append(marks_on(self, f"{name}-2"))
+        upload(self, *args)
+
+    monkeypatch.setattr(Qdrant, "upload_shard_snapshot", look)
+    restore([qdrant], [repository], RestoreRequest(name, target=f"{name}-2", aliases=[]))
+    assert [len(marks) for marks in seen] == [1, 1]
+    assert seen[0] != seen[1]
+    assert f"{name}-2" not in qdrant.aliases().values()
 
 
 @pytest.mark.parametrize("check", [False, True], ids=["run", "check mode"])

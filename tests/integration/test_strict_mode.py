@@ -77,12 +77,12 @@ def test_a_strict_collection_comes_back_with_its_limits(
 
     assert result["check"]["healthy"]
     assert result["check"]["exact_recall_at_10"] == (1.0 if searchable else None)
-    assert qdrant.collection(name)["config"] == config
+    assert qdrant.collection(name)["config"] == {**config, "metadata": {}}
     checked = run_module("collection_check", {**node, "expect_points": 350, "expect_digest": digest[1]})
     assert (checked["points"], checked["digest"], checked["unmeasured"]) == (350, digest[1], [])
     again = run_module("restore", {**node, "sources": [store], "overwrite": True})
     assert again["safety_backup"]
-    assert qdrant.collection(name)["config"] == config
+    assert qdrant.collection(name)["config"] == {**config, "metadata": {}}
 
 
 def test_searches_that_strict_mode_forbids_are_no_finding(qdrant: Qdrant, make_collection: Make) -> None:

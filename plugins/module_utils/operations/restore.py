@@ -261,8 +261,8 @@ class _Run:
         ]
 
     def publish(self) -> None:
-        """Take the mark off and set the aliases, in one atomic change; strict mode, if any, is on by then."""
-        self.collection.restrict()
+        """Take the mark off and set the aliases, in one atomic change."""
+        self.collection.finish()
         known = self.qdrant.aliases()
         actions = [{"delete_alias": {"alias_name": mark}} for mark in marks_on(self.qdrant, self.target)]
         for alias in self.plan.aliases:

@@ -14,7 +14,7 @@ from ..formats.collection_config import create_body, field_schema, is_strict
 from ..formats.manifest import Manifest
 from ..formats.shard_keys import shards_by_key
 from ..stores.qdrant import Qdrant
-from .restore_mark import alias_for
+from .restore_mark import METADATA_KEY, Mark, mark_in_metadata
 from .shard_keys import create_shard_keys
 
 
@@ -28,6 +28,8 @@ class RestoreTarget:
         self.nodes, self.name, self.manifest = nodes, name, manifest
         self.qdrant = nodes[0]
         self._replication_factor = replication_factor
+        self._mark = Mark(name)
+        self._born_with = self._mark.text
         self._created = False
         self._filled: list[Qdrant] = []
         self._numbers: dict[int, int] = {}
@@ -41,10 +43,10 @@ class RestoreTarget:
             body["strict_mode_config"] = {"enabled": False}
         if self._replication_factor is not None:
             body["replication_factor"] = self._replication_factor
+        body["metadata"] = {**(body.get("metadata") or {}), METADATA_KEY: self._born_with}
         self.qdrant.create_collection(self.name, body)
         self._created = True
-        mark = {"create_alias": {"collection_name": self.name, "alias_name": alias_for(self.name)}}
-        self.qdrant.update_aliases([mark])
+        self.qdrant.update_aliases([self._marking()])
         self._numbers = create_shard_keys(self.qdrant, self.name, shards_by_key(self.manifest.shards))
         for name, schema in self.manifest.payload_indexes.items():
             self.qdrant.create_payload_index(self.name, name, field_schema(schema))
@@ -60,6 +62,9 @@ class RestoreTarget:
         for entry in node.shard_snapshots(self.name, number):
             if entry["name"] not in before:
                 node.delete_shard_snapshot(self.name, number, entry["name"])
+        if self._mark.is_old():
+            old, self._mark = self._mark, self._mark.renewed()
+            self.qdrant.update_aliases([{"delete_alias": {"alias_name": old.alias}}, self._marking()])
 
     def settle(self) -> None:
         """Wait until the cluster knows that the other replicas of the uploaded shards are out of date.
@@ -67,25 +72,30 @@ class RestoreTarget:
         A node answers the upload before it has told the others, and until then every replica is called Active. What it
         tells them stands in one log with all changes of aliases, and its answer to one of these comes after that.
         """
-        mark = alias_for(self.name)
-        renewal = [
-            {"delete_alias": {"alias_name": mark}},
-            {"create_alias": {"collection_name": self.name, "alias_name": mark}},
-        ]
         for node in self._filled:
-            node.update_aliases(renewal)
+            node.update_aliases([{"delete_alias": {"alias_name": self._mark.alias}}, self._marking()])
 
-    def restrict(self) -> None:
-        """Turn the recorded strict mode on."""
+    def finish(self) -> None:
+        """Give the collection its recorded config: with its strict mode, without the mark in its metadata."""
+        change: dict[str, Any] = {}
         if is_strict(self.manifest.config):
-            strict = self.manifest.config["strict_mode_config"]
-            self.qdrant.update_collection(self.name, {"strict_mode_config": strict})
+            change["strict_mode_config"] = self.manifest.config["strict_mode_config"]
+        if mark_in_metadata(self.qdrant, self.name):
+            change["metadata"] = {METADATA_KEY: None}
+        if change:
+            self.qdrant.update_collection(self.name, change)
 
     def discard(self) -> None:
-        """Delete the collection, if it is this run's: what another client has created under the name is not."""
-        if self._created:
-            with contextlib.suppress(DrError):
+        """Delete the collection, if it is this run's: what another client has created under the name is not.
+
+        Qdrant may have created it without an answer; then the mark tells.
+        """
+        with contextlib.suppress(DrError):
+            if self._created or mark_in_metadata(self.qdrant, self.name) == self._born_with:
                 self.qdrant.delete_collection(self.name)
+
+    def _marking(self) -> dict[str, Any]:
+        return {"create_alias": {"collection_name": self.name, "alias_name": self._mark.alias}}
 
     def _place(self, shard: dict[str, Any]) -> tuple[int, Qdrant]:
         """The target's number of this shard, and a node that holds it."""
