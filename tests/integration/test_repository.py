@@ -242,6 +242,26 @@ def test_wrong_settings_are_told_apart(
     Repository(location_on(s3_server, bucket)).check_access()
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("headers", [{}, {"x-amz-bucket-region": "eu-west-3"}], ids=["elsewhere", "another region"])
+def test_a_redirect_is_refused_and_no_signature_goes_elsewhere(
+    s3_server: SeaweedServer, stub: Callable[..., Any], status: int, headers: dict[str, str]
+) -> None:
+    """A stub, because no store of these tests redirects; it answers as S3 does for a bucket that is elsewhere."""
+    elsewhere = stub()
+    endpoint = elsewhere.url.partition("//")[2]
+    told = f"<Error><Code>PermanentRedirect</Code><Message>x</Message><Endpoint>{endpoint}</Endpoint></Error>".encode()
+    here = stub(status, told, {"Location": f"{elsewhere.url}/b/x", "Content-Type": "application/xml", **headers})
+    repository = wrong(s3_server, "b", endpoint_url=here.url)
+    for verb in (lambda: repository.get("x"), lambda: repository.put("x", b"1"), lambda: list(repository.list())):
+        here.requests.clear()
+        with pytest.raises(errors.StoreError, match=f"answered {status} PermanentRedirect") as refusal:
+            verb()
+        assert "redirects are refused" in refusal.value.hint
+        assert len(here.requests) == 1, "it is not asked again"
+    assert elsewhere.requests == []
+
+
 def test_credentials_come_from_the_environment(
     s3_server: SeaweedServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

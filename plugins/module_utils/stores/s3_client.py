@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..errors import MissingDependency
 from .s3_errors import translated
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from .location import StoreLocation
 
 MAX_CONNECTIONS = 16
+_AWS = re.compile(r"\.amazonaws\.com(\.cn)?$")
 
 
 def build_client(location: StoreLocation, max_attempts: int) -> Any:
@@ -50,6 +53,8 @@ def build_client(location: StoreLocation, max_attempts: int) -> Any:
         client = session.client("s3", endpoint_url=location.endpoint_url, verify=_verify(location), config=config)
     _send_bodies_as_they_are(client)
     client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5)
+    if not _AWS.search(urlsplit(client.meta.endpoint_url).hostname or ""):
+        client.meta.events.register_last("before-parameter-build.s3", _follow_no_redirect)
     return client
 
 
@@ -94,6 +99,12 @@ def _send_bodies_as_they_are(client: Any) -> None:
     if wrap is not None:
         client.meta.events.unregister("before-parameter-build.s3.UploadPart", wrap)
         client.meta.events.unregister("before-parameter-build.s3.PutObject", wrap)
+
+
+def _follow_no_redirect(context: dict[str, Any], **_more: Any) -> None:
+    """Of a redirect boto3 knows that the bucket is in another region of AWS, and asks the same store again: one that
+    redirects everything is then asked without end. What it says of this request is that it was redirected already."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _verify(location: StoreLocation) -> bool | str:

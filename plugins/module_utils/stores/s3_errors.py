@@ -114,8 +114,9 @@ def _answered(response: dict[str, Any], location: StoreLocation, subject: str, k
         )
     if code == "NoSuchUpload":
         return StoreError(f"{subject}: the multipart upload no longer exists.", "Run again: it starts a new upload.")
-    if code in _WRONG_REGION or number == 301:
-        return StoreError(detail, f"The bucket {location.bucket!r} is in another region: set region.")
+    if code in _WRONG_REGION or 300 <= number < 400:
+        elsewhere = " Or endpoint_url is not the store itself: redirects are refused." if number < 400 else ""
+        return StoreError(detail, f"The bucket {location.bucket!r} is in another region: set region.{elsewhere}")
     if code in _BAD_CHECKSUM:
         return ChecksumRefused(
             f"{subject}: the bytes that arrived do not have the checksum sent with them, and the store refused them"
