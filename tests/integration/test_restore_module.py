@@ -6,24 +6,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import QdrantError
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import QdrantError, TargetUnfit
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import restore_target
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import preflight, restore_target
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import (
+    RestoreRequest,
+    plan_restore,
+    restore,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_mark import Mark, marks_on
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import as_option
 from tests.proofs import holdings, state_of, verify_all
+from tools.servers import QdrantServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
@@ -312,6 +318,30 @@ def test_a_collection_that_appears_meanwhile_is_not_touched(qdrant: Qdrant, repo
         restore([TakenMeanwhile(qdrant.connection)], [repository], RestoreRequest(name, target=target))
     assert qdrant.count(target) == 1, "what the other client wrote is still there"
     assert target not in qdrant.aliases().values()
+
+
+@pytest.mark.parametrize("check", [False, True], ids=["run", "check mode"])
+def test_a_disk_without_room_is_told_and_what_is_replaced_makes_room(
+    qdrant: Qdrant,
+    qdrant_server: QdrantServer,
+    repository: Repository,
+    name: str,
+    check: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = back_up(qdrant, repository, BackupRequest(name))
+    storage = str(qdrant_server.storage_path)
+    request = RestoreRequest(name, target=f"{name}-2", storage_path=storage)
+    act = plan_restore if check else restore
+    free = {"bytes": made["size"]}
+    monkeypatch.setattr(preflight, "free_bytes", lambda path: free["bytes"] if path == storage else None)
+    with pytest.raises(TargetUnfit, match="the restore needs") as refusal:
+        act([qdrant], [repository], request)
+    assert refusal.value.result["reasons"][0].startswith(f"{storage} has ")
+    assert f"{name}-2" not in qdrant.collections()
+    act([qdrant], [repository], replace(request, target=name, overwrite=True, safety_backup=False))
+    free["bytes"] = 10 * made["size"]
+    act([qdrant], [repository], request)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.node_fi
     ack_indexes,
     free_bytes,
     snapshot_file,
+    used_bytes,
 )
 
 
@@ -69,6 +70,17 @@ def test_nothing_outside_the_folder_and_nothing_but_files(tmp_path: Path, name: 
     os.mkfifo(folder / "pipe")
     assert snapshot_file(tmp_path, "c", name) is None
     assert snapshot_file(folder, "..", "secret") is None
+
+
+def test_the_room_that_a_collection_takes_is_that_on_the_disk(tmp_path: Path) -> None:
+    segment = tmp_path / "collections" / "c" / "0" / "segments"
+    segment.mkdir(parents=True)
+    (segment / "vectors").write_bytes(os.urandom(100_000))
+    with (segment / "wal").open("wb") as sparse:
+        sparse.truncate(1 << 30)
+    (segment / "dangling").symlink_to(tmp_path / "nowhere")
+    assert 100_000 <= used_bytes(tmp_path, "c") < 1_000_000
+    assert used_bytes(tmp_path, "other") == used_bytes(tmp_path, "..") == 0
 
 
 def test_free_bytes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from ..formats.collection_config import is_custom_sharded, vector_differences
 from ..formats.manifest import Manifest
 from ..formats.shard_keys import scattered, shards_by_key
-from ..stores.node_files import free_bytes
+from ..stores.node_files import free_bytes, used_bytes
 from ..stores.qdrant import Qdrant
 
 # Qdrant keeps the uploaded file, its unpacked form and the loaded shard at once (measured: 2.8 times its size).
@@ -47,7 +47,7 @@ def preflight(
     if compare:
         reasons += _shape_reasons(qdrant, manifest, target)
     if storage_path is not None:
-        reasons += _space_reasons(storage_path, manifest)
+        reasons += _space_reasons(storage_path, manifest, target)
     return reasons
 
 
@@ -112,10 +112,11 @@ def _shape_reasons(qdrant: Qdrant, manifest: Manifest, target: str) -> list[str]
     return reasons
 
 
-def _space_reasons(storage_path: str, manifest: Manifest) -> list[str]:
+def _space_reasons(storage_path: str, manifest: Manifest, target: str) -> list[str]:
+    """Whether there is room, also with that of what stands at the target's name: it goes before the first upload."""
     largest = max(shard["object"]["size"] for shard in manifest.shards)
     needed = int(manifest.size + (_UPLOAD_SPACE - 1) * largest)
     free = free_bytes(storage_path)
-    if free is not None and free < needed:
-        return [f"{storage_path} has {free >> 20} MiB free, the restore needs {needed >> 20} MiB"]
-    return []
+    if free is None or free + used_bytes(storage_path, target) >= needed:
+        return []
+    return [f"{storage_path} has {free / 2**20:.1f} MiB free, the restore needs {needed / 2**20:.1f} MiB"]
