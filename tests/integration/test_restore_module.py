@@ -25,7 +25,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.res
     restore,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_mark import Mark, marks_on
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import as_option
 from tests.proofs import holdings, state_of, verify_all
@@ -318,6 +318,21 @@ def test_a_collection_that_appears_meanwhile_is_not_touched(qdrant: Qdrant, repo
         restore([TakenMeanwhile(qdrant.connection)], [repository], RestoreRequest(name, target=target))
     assert qdrant.count(target) == 1, "what the other client wrote is still there"
     assert target not in qdrant.aliases().values()
+
+
+@pytest.mark.parametrize("key", ["wr0ng-key", "read_only_key", None])
+def test_a_key_without_the_rights_makes_nothing(
+    run_module: Run, qdrant: Qdrant, keyed_qdrant: QdrantServer, repository: Repository, name: str, key: str | None
+) -> None:
+    back_up(qdrant, repository, BackupRequest(name))
+    secret = keyed_qdrant.read_only_key if key == "read_only_key" else key
+    params = {**options(qdrant, [repository], name), "url": keyed_qdrant.url, "api_key": secret}
+    refused = run_module("restore", params)
+    assert refused["failure"]["code"] == "qdrant_unauthorized"
+    assert "api_key" in refused["failure"]["hint"]
+    assert not secret or secret not in str(refused)
+    owner = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
+    assert (name in owner.collections(), owner.aliases()) == (False, {})
 
 
 @pytest.mark.parametrize("check", [False, True], ids=["run", "check mode"])
