@@ -10,6 +10,7 @@ raise OperationTimeout, which means that their outcome is unknown.
 from __future__ import annotations
 
 import http.client
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import DamagedSnapshot, InvalidInput, QdrantError, StrictModeRefused
+from ..errors import DamagedSnapshot, InvalidInput, OperationTimeout, QdrantError, StrictModeRefused
 from ..formats.collection_config import page_limit
 from .qdrant_errors import Answer
 from .qdrant_http import QdrantConnection, QdrantTransport
@@ -29,6 +30,8 @@ Json = dict[str, Any]
 FIRST_PAGE_POINTS = 64
 MOST_PAGE_POINTS = 4096
 PAGE_BYTES = 4 << 20
+# Between two looks for the outcome of a change.
+LOOK_SECONDS = 0.5
 
 
 class SnapshotStream:
@@ -88,6 +91,10 @@ class Qdrant:
             raise QdrantError(f"Qdrant at {self.connection.url} answered {method} {path} without a result.")
         return document["result"]
 
+    def _agree(self, method: str, path: str, body: Any = None) -> Any:
+        """``call`` for what a cluster must agree on; left alone, Qdrant waits for that for 10 s only."""
+        return self.call(method, path, body, {"timeout": max(1, int(self.connection.timeout) - 1)})
+
     def version(self) -> str:
         """Return the server's version, such as ``1.16.3``."""
         return str(self._identity()[0]["version"])
@@ -127,20 +134,39 @@ class Qdrant:
         return {item["alias_name"]: item["collection_name"] for item in self.call("GET", "/aliases")["aliases"]}
 
     def update_aliases(self, actions: list[Json]) -> None:
-        """Apply alias actions as one atomic change."""
-        self.call("POST", "/collections/aliases", {"actions": actions})
+        """Apply alias actions (``create_alias``, ``delete_alias``) as one atomic change.
+
+        Where the answer does not tell whether it was made, it is looked for as long as an answer is waited for.
+        """
+        try:
+            self._agree("POST", "/collections/aliases", {"actions": actions})
+        except OperationTimeout:
+            until = time.monotonic() + self.connection.timeout
+            while not self._shows(actions):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(LOOK_SECONDS)
+
+    def _shows(self, actions: list[Json]) -> bool:
+        """Whether the aliases are as these actions leave them."""
+        wanted: dict[str, str | None] = {}
+        for action in actions:
+            change = action.get("create_alias") or action["delete_alias"]
+            wanted[change["alias_name"]] = change.get("collection_name")
+        known = self.aliases()
+        return all(known.get(alias) == collection for alias, collection in wanted.items())
 
     def create_collection(self, name: str, body: Json) -> None:
         """Create a collection from a request body of ``PUT /collections/{name}``."""
-        self.call("PUT", _path("collections", name), body)
+        self._agree("PUT", _path("collections", name), body)
 
     def update_collection(self, name: str, body: Json) -> None:
         """Change a collection's parameters; ``{"optimizers_config": {}}`` only wakes its optimizer."""
-        self.call("PATCH", _path("collections", name), body)
+        self._agree("PATCH", _path("collections", name), body)
 
     def delete_collection(self, name: str) -> bool:
         """Delete a collection; False when it was not there."""
-        return bool(self.call("DELETE", _path("collections", name)))
+        return bool(self._agree("DELETE", _path("collections", name)))
 
     def create_payload_index(self, name: str, field: str, schema: Any) -> None:
         """Create a payload index and wait until it is built (at most ``operation_timeout``)."""
@@ -154,11 +180,11 @@ class Qdrant:
 
     def create_shard_key(self, name: str, body: Json) -> None:
         """Create a shard key of a collection with custom sharding."""
-        self.call("PUT", _path("collections", name, "shards"), body)
+        self._agree("PUT", _path("collections", name, "shards"), body)
 
     def delete_shard_key(self, name: str, key: str | int) -> None:
         """Delete a shard key and its shards."""
-        self.call("POST", _path("collections", name, "shards", "delete"), {"shard_key": key})
+        self._agree("POST", _path("collections", name, "shards", "delete"), {"shard_key": key})
 
     def count(self, name: str) -> int:
         """Return the exact number of points; where strict mode forbids to ask for it, all ids are read and counted."""

@@ -75,6 +75,11 @@ class QdrantFailures:
             return self.not_qdrant(f"answered {method} {path} with a web page and status {status}")
         if status == 404:
             return QdrantNotFound(f"Qdrant at {url} does not have it: {text or path + ' is unknown'}.")
+        if "consensus operation commit failed. Timeout" in text and not reads:
+            return OperationTimeout(
+                f"The cluster did not agree in time on {method} {path} of {url}; it may still do it.",
+                "Look at the nodes' load and at the network between them; raise timeout if they need longer.",
+            )
         if status in (408, 504) and not reads:
             return self.unfinished(method, path, TimeoutError(), None)
         if status in (502, 503, 504):
