@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One job of ours in a process of its own, so that its time, CPU and memory can be measured from outside.
 
-``python -m benchmarks.job store`` or ``restore``, with the parameters as JSON in the environment variable ``JOB``.
+``python -m benchmarks.job store``, ``restore``, ``verify`` or ``copy``, with the parameters as JSON in the environment
+variable ``JOB``.
 """
 
 from __future__ import annotations
@@ -81,5 +82,23 @@ def restore(job: dict[str, Any]) -> None:
     bring_back([Qdrant(QdrantConnection(job["url"]))], [_repository(job)], request)
 
 
+def verify(job: dict[str, Any]) -> None:
+    """Read and hash every part of every backup."""
+    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice
+    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import (
+        VerifyRequest,
+        verify_backups,
+    )
+
+    verify_backups([_repository(job)], VerifyRequest(None, Choice(newest=None), "content"))
+
+
+def copy(job: dict[str, Any]) -> None:
+    """Copy the backup to another server, and read it back there."""
+    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
+
+    copy_backups(_repository(job), [_repository({"location": job["destination"]})], None, Choice())
+
+
 if __name__ == "__main__":
-    {"store": store, "restore": restore}[sys.argv[1]](json.loads(os.environ["JOB"]))
+    {"store": store, "restore": restore, "verify": verify, "copy": copy}[sys.argv[1]](json.loads(os.environ["JOB"]))
