@@ -296,3 +296,15 @@ def tls_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     )
     (folder / "key.pem").write_bytes(secret)
     return {name: str(folder / f"{name}.pem") for name in ("ca", "cert", "key")}
+
+
+@pytest.fixture(scope="session")
+def moto_s3() -> Iterator[str]:
+    """The address of moto: what AWS has beyond the real S3 server here, without checking credentials or policies."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()

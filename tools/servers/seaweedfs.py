@@ -15,6 +15,7 @@ from tools.servers.s3 import S3Server
 
 ACTIONS = ["Admin", "Read", "List", "Tagging", "Write"]
 PORTS = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
+HTTPS_PORTS = ("s3.https",)
 
 
 class SeaweedServer(S3Server):
@@ -24,24 +25,43 @@ class SeaweedServer(S3Server):
         root: folder of this server alone; the objects in it survive `stop` and `kill`.
         region_name: name of its region.
         address: where it speaks S3; all else stays on 127.0.0.1.
+        certificate: PEM files of a certificate for the address and of its key: then it serves HTTPS on a second port.
+        identities: names of further identities, which may do what policies of buckets allow; `keys` has their keys.
     """
 
     name = "seaweedfs"
     # Its buckets also answer as BUCKET.s3.test, where a client looks that name up on 127.0.0.1.
     domain = "s3.test"
 
-    def __init__(self, root: Path, *, region_name: str = "us-east-1", address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        region_name: str = "us-east-1",
+        address: str = "127.0.0.1",
+        certificate: tuple[Path, Path] | None = None,
+        identities: tuple[str, ...] = (),
+    ) -> None:
         # Its own shutdown takes up to 17 s; what it acknowledged is on disk long before.
-        super().__init__(root, PORTS, region_name=region_name, stop_seconds=2.0, address=address)
+        self._ports = PORTS + (HTTPS_PORTS if certificate else ())
+        self._certificate = certificate
+        super().__init__(root, self._ports, region_name=region_name, stop_seconds=2.0, address=address)
         self._sse_key = secrets.token_hex(32)
+        self.keys = {name: ("AK" + secrets.token_hex(9).upper(), secrets.token_hex(20)) for name in identities}
         self._write_configuration()
+
+    @property
+    def https_endpoint(self) -> str:
+        """Address of the S3 endpoint over HTTPS, for a server with a certificate."""
+        return f"https://{self.address}:{self.port_of('s3.https')}"
 
     def _write_configuration(self) -> None:
         (self.root / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n", encoding="utf-8")
-        credentials = [{"accessKey": self.access_key, "secretKey": self.secret_key}]
+        identities = [_identity("owner", (self.access_key, self.secret_key), ACTIONS)]
+        identities += [_identity(name, keys, []) for name, keys in self.keys.items()]
         provider = {"type": "local", "enableOnDemandCreate": True}
         content: dict[str, Any] = {
-            "identities": [{"name": "owner", "credentials": credentials, "actions": ACTIONS}],
+            "identities": identities,
             "kms": {"default_provider": "local", "providers": {"local": provider}},
         }
         path = self.root / "s3.json"
@@ -74,7 +94,9 @@ class SeaweedServer(S3Server):
             "s3.autoCreateBucket": "false",
             "s3.allowDeleteBucketNotEmpty": "false",
         }
-        for key in PORTS:
+        if self._certificate:
+            settings |= {"s3.cert.file": self._certificate[0], "s3.key.file": self._certificate[1]}
+        for key in self._ports:
             server, _dot, kind = key.partition(".")
             settings[f"{server}.port.{kind}" if kind else f"{server}.port"] = self.port_of(key)
         program = installed_program("weed", "dev")
@@ -96,3 +118,8 @@ class SeaweedServer(S3Server):
         if http_status(self.port, "/", self.address) != 403:
             return False
         return http_status(self.port_of("master"), "/dir/assign") == 200
+
+
+def _identity(name: str, keys: tuple[str, str], actions: list[str]) -> dict[str, Any]:
+    credentials = [{"accessKey": keys[0], "secretKey": keys[1]}]
+    return {"name": name, "credentials": credentials, "actions": actions}
