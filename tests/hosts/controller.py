@@ -32,10 +32,11 @@ def generated_key() -> str:
     return _state("api_key").read_text(encoding="utf-8").strip()
 
 
-def qdrant(address: str, api_key: str | None = None, timeout: float = 30.0) -> Qdrant:
-    """Return the node at `address`; without another key, with the generated one."""
-    key = api_key or generated_key()
-    return Qdrant(QdrantConnection(f"http://{address}:6333", api_key=key, timeout=timeout))
+def qdrant(address: str, api_key: str | None = None, timeout: float = 30.0, ca_path: Path | None = None) -> Qdrant:
+    """Return the node at `address`: without another key, with the generated one; with an authority, by TLS."""
+    url = f"{'https' if ca_path else 'http'}://{address}:6333"
+    authority = str(ca_path) if ca_path else None
+    return Qdrant(QdrantConnection(url, api_key=api_key or generated_key(), timeout=timeout, ca_path=authority))
 
 
 def on(address: str, command: str) -> subprocess.CompletedProcess[str]:

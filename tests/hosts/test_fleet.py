@@ -6,13 +6,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import (
+    QdrantError,
+    QdrantUnauthorized,
+    QdrantUnreachable,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import newest_committed
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import make_sharded
 from tests.hosts.controller import Playbook, addresses, generated_key, on, power, qdrant, repository
@@ -26,11 +34,20 @@ AGENT_FILES = "/etc/qdrant-dr/config.json /etc/qdrant-dr/credentials.json"
 STAMP = "/var/lib/systemd/timers/stamp-qdrant-dr-backup.timer"
 
 
+def node(address: str, api_key: str | None = None) -> Qdrant:
+    """The node at an address; the single one speaks TLS, with a certificate that it has signed itself."""
+    if address != ALONE:
+        return qdrant(address, api_key)
+    authority = Path(os.environ["HOSTS_DIR"]) / "alone.pem"
+    authority.write_text(on(ALONE, "cat /etc/qdrant-tls/cert.pem").stdout, encoding="ascii")
+    return qdrant(address, api_key, ca_path=authority)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _collections() -> None:
     """A collection on each cluster and on the single node."""
     for cluster, hosts in FLEET.items():
-        nodes = [qdrant(address) for address in hosts.values()]
+        nodes = [node(address) for address in hosts.values()]
         make_sharded(nodes, f"of-{cluster}", points=600, replication_factor=len(nodes))
 
 
@@ -61,7 +78,7 @@ def test_check_mode_says_what_would_be_done_and_does_nothing(stores: dict[str, R
     # Who would store something: not the one that is excluded.
     assert {name for name, changed in run.changed.items() if changed} == set(HOSTS) - {"a2"}
     for cluster, hosts in FLEET.items():
-        assert all(qdrant(address).snapshots(f"of-{cluster}") == [] for address in hosts.values())
+        assert all(node(address).snapshots(f"of-{cluster}") == [] for address in hosts.values())
 
 
 def test_one_run_backs_up_the_whole_fleet(stores: dict[str, Repository]) -> None:
@@ -88,6 +105,28 @@ def test_a_limit_is_one_cluster(stores: dict[str, Repository]) -> None:
     assert run.status == 0, run.output[-3000:]
     assert set(run.changed) == set(FLEET["b"])
     assert committed(stores) == {"a": 1, "b": 2, "c": 1}
+
+
+def test_the_single_node_speaks_tls_and_nothing_else() -> None:
+    assert node(ALONE).collections() == ["of-c"]
+    with pytest.raises(QdrantUnreachable):
+        qdrant(ALONE).collections()
+    refused = on(ALONE, "runuser -u nobody -- cat /etc/qdrant-tls/key.pem")
+    assert (refused.returncode, refused.stdout) == (1, "")
+
+
+def test_the_key_to_read_with_reads_and_no_more() -> None:
+    reader = node(ALONE, generated_key()[::-1])
+    assert reader.count("of-c") == 600
+    with pytest.raises(QdrantUnauthorized):
+        reader.delete_collection("of-c")
+
+
+def test_further_configuration_is_in_force() -> None:
+    assert node(ALONE).collection("of-c")["config"]["optimizer_config"]["default_segment_number"] == 3
+    body = {"points": [{"id": 1, "vector": {}, "payload": {"text": "x" * (1 << 20)}}]}
+    with pytest.raises(QdrantError, match="larger than allowed"):
+        node(ALONE).call("PUT", "/collections/of-c/points", body)
 
 
 def test_only_the_agents_user_reads_its_files() -> None:

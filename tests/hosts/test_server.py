@@ -26,6 +26,7 @@ POINTS = 300
 CONFIGURE = "--tags=qdrant_server_configure"
 ACTIVE_SECONDS = 60
 GIVING_UP_SECONDS = 150
+LONGER_LOG = {"qdrant_server_wal_retain_closed": 60, "qdrant_server_flush_interval_sec": 4}
 
 
 def node(name: str, api_key: str | None = None, timeout: float = 30.0) -> Qdrant:
@@ -192,12 +193,24 @@ def test_a_change_restarts_one_node_at_a_time_while_the_collection_stays_readabl
 def test_existing_collections_keep_their_retention_until_asked(products: str) -> None:
     assert {retained(name, products) for name in HOSTS} == {50}
     with Reader(products) as reader:
-        run = Playbook("server", "--tags=qdrant_server_wal_existing", qdrant_server_wal_retain_closed=60)
+        run = Playbook("server", "--tags=qdrant_server_wal_existing", **LONGER_LOG)
     assert run.status == 0, run.output[-2000:]
     assert {retained(name, products) for name in HOSTS} == {60}
+    optimizers = [node(name).collection(products)["config"]["optimizer_config"] for name in HOSTS]
+    assert {each["flush_interval_sec"] for each in optimizers} == {4}
     assert (reader.most_away, reader.unreadable) == (1, 0)
-    again = Playbook("server", "--limit=node1", "--tags=qdrant_server_wal_existing", qdrant_server_wal_retain_closed=60)
+    again = Playbook("server", "--limit=node1", "--tags=qdrant_server_wal_existing", **LONGER_LOG)
     assert again.changed == {"node1": 0}
+
+
+def test_an_existing_program_and_its_user_are_left_alone(products: str) -> None:
+    there = "stat --format='%y %i' /usr/local/bin/qdrant; getent passwd qdrant"
+    on(HOSTS["node1"], "usermod --comment 'of a package' --shell /bin/sh qdrant")
+    before = on(HOSTS["node1"], there).stdout
+    run = Playbook("server", "--limit=node1", "--tags=qdrant_server_install", qdrant_server_install_from="existing")
+    assert (run.status, run.changed) == (0, {"node1": 0}), run.output[-2000:]
+    assert "of a package" in before
+    assert on(HOSTS["node1"], there).stdout == before
 
 
 @pytest.fixture
