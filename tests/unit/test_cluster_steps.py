@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import wanted_collections
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import InvalidInput, TargetUnfit
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.backup_plan import plan_shares, shards_of
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cluster_backup import PlanRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cluster_backup_several import (
     commit_several,
     further_requests,
@@ -111,6 +112,17 @@ def test_nodes_that_say_nothing_are_refused() -> None:
         plan_several(NO_REPOSITORY, [], [], [])
     with pytest.raises(InvalidInput, match="has no name, version"):
         plan_several(NO_REPOSITORY, [{}], [], [])
+
+
+def test_collections_that_are_planned_together_share_the_nodes() -> None:
+    held = {"0": {"state": "Active", "points": 9, "bytes": 9, "shard_key": None}}
+    one = {"shards": held, "all_shards": [0], "transfers": 0, "config_sha256": "0", "remote_faults": []}
+    names = [f"c{number}" for number in range(6)]
+    nodes = [node(name, [], collections=dict.fromkeys(names, one)) for name in "abc"]
+    # The shards of backups that have begun: for those nothing is read from the repository.
+    requests = [PlanRequest(name, None, frozenset(), "20261122T020000Z-a1b2c3", [0], 1) for name in names]
+    plans = plan_several(NO_REPOSITORY, nodes, requests, [])["plans"]
+    assert sorted(name for each in plans for name in each["shares"]) == ["a", "a", "b", "b", "c", "c"]
 
 
 def test_names_of_collections() -> None:

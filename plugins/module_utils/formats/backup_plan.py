@@ -9,6 +9,7 @@ points times the bytes of a point's vectors: within a collection that is proport
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ Json = dict[str, Any]
 # Creating a snapshot costs a node about this part of what storing the same bytes does (qdrant creates at 160-240 MB/s,
 # the store takes about 60-100 MB/s from one node): so a node that would provide little is rather left alone.
 SNAPSHOT_COST = 0.4
-# So much longer may the busiest node work for another to be left alone.
+# So much longer may the busiest node work at a collection for another to be left alone.
 SPARING = 1.05
 # More than this between two clocks makes ids and windows misleading.
 CLOCK_TOLERANCE = 60.0
@@ -27,19 +28,28 @@ CLOCK_TOLERANCE = 60.0
 
 @dataclass
 class SharePlan:
-    """Which shards of one collection each node provides. ``warnings`` are clauses about what is not as it should be."""
+    """Which shards of one collection each node provides. ``warnings`` are clauses about what is not as it should be.
+
+    ``work``: of each node that provides some, all its work so far, in bytes to be stored.
+    """
 
     collection: str
     shares: dict[str, list[int]]
+    work: dict[str, float]
     warnings: list[str] = field(default_factory=list)
 
 
 def plan_shares(
-    nodes: list[Json], collection: str, exclude: frozenset[str] = frozenset(), only: list[int] | None = None
+    nodes: list[Json],
+    collection: str,
+    exclude: frozenset[str] = frozenset(),
+    only: list[int] | None = None,
+    load: Mapping[str, float] | None = None,
 ) -> SharePlan:
     """Choose one Active replica for every shard, so that the work of the busiest node is small.
 
-    ``exclude``: nodes that shall not be used; ``only``: the shards to plan, None for all. Raises ``TargetUnfit`` with
+    ``exclude``: nodes that shall not be used; ``only``: the shards to plan, None for all; ``load``: the work that other
+    collections have given to nodes. Raises ``TargetUnfit`` with
     all reasons why there can be no plan.
     """
     reasons = cluster_reasons(nodes)
@@ -56,8 +66,8 @@ def plan_shares(
     reasons += _collection_reasons(holders, collection, replicas)
     if reasons:
         raise _unfit(collection, reasons + silent)
-    shares = _assign(holders, collection, replicas)
-    return SharePlan(collection, shares, clock_warnings(nodes) + _reach_warnings(nodes))
+    shares, work = _assign(holders, collection, replicas, load or {})
+    return SharePlan(collection, shares, work, clock_warnings(nodes) + _reach_warnings(nodes))
 
 
 def shards_of(nodes: list[Json], collection: str) -> list[int]:
@@ -169,11 +179,14 @@ def _collection_reasons(holders: list[Json], collection: str, replicas: dict[int
     return reasons
 
 
-def _assign(holders: list[Json], collection: str, replicas: dict[int, list[str]]) -> dict[str, list[int]]:
+def _assign(
+    holders: list[Json], collection: str, replicas: dict[int, list[str]], load: Mapping[str, float]
+) -> tuple[dict[str, list[int]], dict[str, float]]:
     """Largest shard first, each to the node whose work is then the least; snapshots are paid by whoever is used."""
     shards_of = {node["name"]: node["collections"][collection]["shards"] for node in holders}
-    snapshot = {
-        name: SNAPSHOT_COST * sum(shard["bytes"] for shard in shards.values()) for name, shards in shards_of.items()
+    begun = {
+        name: load.get(name, 0.0) + SNAPSHOT_COST * sum(shard["bytes"] for shard in shards.values())
+        for name, shards in shards_of.items()
     }
     work: dict[str, float] = {}
     shares: dict[str, list[int]] = {}
@@ -181,19 +194,24 @@ def _assign(holders: list[Json], collection: str, replicas: dict[int, list[str]]
     for shard in sorted(replicas, key=lambda number: (-sizes[number], number)):
         name = min(
             replicas[shard],
-            key=lambda each: (work.get(each, snapshot[each]) + sizes[shard], each),
+            key=lambda each: (work.get(each, begun[each]) + sizes[shard], each),
         )
-        work[name] = work.get(name, snapshot[name]) + sizes[shard]
+        work[name] = work.get(name, begun[name]) + sizes[shard]
         shares.setdefault(name, []).append(shard)
-    _spare(shares, work, replicas, sizes)
-    return {name: sorted(shards) for name, shards in sorted(shares.items())}
+    added = max(done - load.get(name, 0.0) for name, done in work.items())
+    longest = max(*work.values(), *load.values(), 0.0) + (SPARING - 1) * added
+    _spare(shares, work, replicas, sizes, longest)
+    return {name: sorted(shards) for name, shards in sorted(shares.items())}, work
 
 
 def _spare(
-    shares: dict[str, list[int]], work: dict[str, float], replicas: dict[int, list[str]], sizes: dict[int, int]
+    shares: dict[str, list[int]],
+    work: dict[str, float],
+    replicas: dict[int, list[str]],
+    sizes: dict[int, int],
+    longest: float,
 ) -> None:
-    """Leave each node alone whose shards the others can take in about the same time: those that provide least first."""
-    longest = SPARING * max(work.values())
+    """Leave each node alone whose shards the others can take within ``longest``: those that provide least first."""
     for name in sorted(shares, key=lambda each: (sum(sizes[shard] for shard in shares[each]), each)):
         trial = {other: done for other, done in work.items() if other != name}
         moved = []

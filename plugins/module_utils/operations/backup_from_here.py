@@ -55,6 +55,7 @@ class _Run:
     def __init__(self, nodes: dict[str, Qdrant], repository: Repository, here: Qdrant | None, check: bool) -> None:
         self.nodes, self.repository, self.check = dict(nodes), repository, check
         self.warnings: list[str] = []
+        self.load: dict[str, float] = {}
         self.own_peer = self._peer_of(here) if here else None
 
     def back_up(self, request: BackupRequest) -> Json:
@@ -107,7 +108,7 @@ class _Run:
         return answers
 
     def _plan(self, facts: list[Json], request: PlanRequest) -> Json:
-        plan = plan_cluster(self.repository, facts, request)
+        plan = plan_cluster(self.repository, facts, request, load=self.load)
         self._warn(plan["warnings"])
         return plan
 

@@ -47,20 +47,28 @@ class PlanRequest:
 
 
 def plan_cluster(
-    repository: Repository, nodes: list[Json], request: PlanRequest, now: Callable[[], datetime] = utc_now
+    repository: Repository,
+    nodes: list[Json],
+    request: PlanRequest,
+    now: Callable[[], datetime] = utc_now,
+    load: dict[str, float] | None = None,
 ) -> Json:
     """Plan the backup of one collection by ``nodes`` (in the shape of ``node_facts``); nothing is changed.
+
+    ``load``: the work that the plans before have given to the nodes; that of this plan is added to it.
 
     Returns ``collection``, ``needed``, ``reason``, ``backup_id`` (that of the newest backup where none is needed),
     ``attempt``, ``started``, ``shares`` (node -> shards), ``all_shards`` and ``warnings``.
     """
     layout.check_collection_name(request.collection)
     started = now()
-    planned = plan_shares(nodes, request.collection, request.exclude, request.only)
+    load = {} if load is None else load
+    planned = plan_shares(nodes, request.collection, request.exclude, request.only, load)
     shares, all_shards = planned.shares, shards_of(nodes, request.collection)
     result: Json = {"collection": request.collection, "attempt": request.attempt, "started": iso(started)}
     result |= {"all_shards": all_shards, "warnings": planned.warnings}
     if request.only is not None:
+        load.update(planned.work)
         return {
             **result,
             "needed": True,
@@ -72,6 +80,7 @@ def plan_cluster(
     needed, reason = need_of(newest, request.max_age, started)
     if not needed and newest is not None:
         return {**result, "needed": False, "reason": reason, "backup_id": newest.backup_id, "shares": {}}
+    load.update(planned.work)
     backup_id = layout.new_backup_id(started, secrets.token_hex(3))
     return {**result, "needed": True, "reason": reason, "backup_id": backup_id, "shares": shares}
 

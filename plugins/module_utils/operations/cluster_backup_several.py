@@ -38,9 +38,10 @@ def plan_several(repository: Repository, nodes: list[Json], requests: list[PlanR
         raise InvalidInput("nodes is empty: no node has said anything of itself.", "Give the result of node_info.")
     _check_fields(nodes, _NODE_FACTS, "nodes")
     plans, failed = [], []
+    load: dict[str, float] = {}
     for request in requests:
         try:
-            plans.append(plan_cluster(repository, nodes, request))
+            plans.append(plan_cluster(repository, nodes, request, load=load))
         except DrError as error:
             failed.append({"collection": request.collection, "failure": error.failure()})
     result = {"plans": plans, "all_plans": [*earlier, *plans], "failures": failed}
