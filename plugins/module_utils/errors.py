@@ -39,6 +39,12 @@ class MissingDependency(DrError):
     code = "missing_dependency"
 
 
+class FileError(DrError):
+    """A file on this host could not be read or written."""
+
+    code = "file_error"
+
+
 class QdrantError(DrError):
     """Qdrant answered with an error that has no class of its own."""
 

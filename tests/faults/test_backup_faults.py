@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,23 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import (
     DamagedManifest,
     DamagedSnapshot,
+    FileError,
     QdrantDiskFull,
     QdrantUnauthorized,
     StoreError,
     StoreUnreachable,
     TargetUnfit,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import share
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import (
     BackupRequest,
     back_up,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import store_snapshot
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot import create_snapshot
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_stream import read_file, read_http
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.faults.conftest import flip
@@ -324,6 +330,29 @@ def test_a_snapshot_that_was_written_incompletely_is_refused(
     with pytest.raises(DamagedSnapshot, match="cut short"):
         back_up(WrittenShort(qdrant_server, PLACES[place]), repository, BackupRequest(name, snapshots_path=path))
     assert (holdings(repository), state_of(qdrant, *before["digests"])) == ({}, before)
+
+
+@pytest.mark.parametrize(("path", "words"), [("/nowhere/s.snapshot", "No such file"), ("/proc/self/mem", "error")])
+def test_a_snapshot_file_that_cannot_be_read_is_named(path: str, words: str) -> None:
+    """The first bytes of a process's memory are no better to read than those of a broken disk."""
+    with pytest.raises(FileError, match=f"The snapshot {path} cannot be read: .*{words}") as failure:
+        next(read_file(Path(path)))
+    assert "Nothing was committed" in failure.value.hint
+
+
+def test_a_log_that_finds_no_room_is_named(
+    qdrant: Qdrant, repository: Repository, make_collection: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = make_collection()
+    entry, _times = create_snapshot(qdrant, name)
+    recorded = {"name": entry["name"], "size": entry["size"], "sha256": entry["checksum"]}
+    monkeypatch.setattr(share, "_SPOOL_IN_MEMORY", 1)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    pieces = read_http(qdrant, name, entry["name"])
+    with pytest.raises(FileError, match="The log of a shard cannot be kept in a temporary file") as failure:
+        store_snapshot(pieces, recorded, repository, str, [0, 1], None)
+    assert "TMPDIR" in failure.value.hint
+    assert holdings(repository) == {}
 
 
 @pytest.mark.parametrize("times", [1, None], ids=["once", "always"])

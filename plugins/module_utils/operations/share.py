@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import IO, Any
@@ -14,6 +15,7 @@ from typing import IO, Any
 from ..errors import (
     Busy,
     DrError,
+    FileError,
     IntegrityError,
     InvalidInput,
     QdrantError,
@@ -37,6 +39,8 @@ from .probe import record_probes, still_true
 from .snapshot import create_snapshot, delete_snapshots, refuse_alias
 from .snapshot_stream import CheckedStream, read_file, read_http
 
+# The log of a shard goes last into its archive and comes in the middle of the snapshot, with any number of files of
+# wal_capacity_mb (32) each: what is beyond this waits in temporary files, which have no name and go with the process.
 _SPOOL_IN_MEMORY = 4 * 1024 * 1024
 _SNAPSHOTS_TRIED = 3
 
@@ -286,19 +290,32 @@ def store_snapshot(
         for piece in stream:
             if structure_fault is None:
                 try:
-                    splitter.feed(piece)
+                    with _spooling():
+                        splitter.feed(piece)
                 except (IntegrityError, InvalidInput) as error:
                     # Read on: whether the bytes differ from those that Qdrant wrote is the better answer.
                     structure_fault = error
         stream.verify(snapshot["name"], snapshot["size"], snapshot["sha256"])
         if structure_fault is not None:
             raise structure_fault
-        archives = splitter.finish()
+        with _spooling():
+            archives = splitter.finish()
         return archives, {shard: upload.complete() for shard, upload in uploads.items()}
 
 
 def _spool() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY)
+
+
+@contextmanager
+def _spooling() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileError(
+            f"The log of a shard cannot be kept in a temporary file: {error.strerror}.",
+            "Nothing was committed. Make room in the temporary directory of this host, or set TMPDIR to another one.",
+        ) from error
 
 
 def refuse_cut_off(qdrant: Qdrant, collection: str, shards: list[int]) -> None:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ..errors import DamagedSnapshot, QdrantUnreachable
+from ..errors import DamagedSnapshot, FileError, QdrantUnreachable
 from ..stores.qdrant import Qdrant
 
 _CHUNK = 1024 * 1024
@@ -21,17 +22,24 @@ _RESUMES = 5
 
 
 def read_file(path: Path) -> Iterator[memoryview]:
-    """The file in pieces of up to 1 MiB; a piece stays as it is until ``_BUFFERS - 2`` more were taken."""
+    """The file in pieces of up to 1 MiB; a piece stays as it is until ``_BUFFERS - 2`` more were taken.
+
+    Raises ``FileError`` where the file is gone, or its disk fails.
+    """
     buffers = [bytearray(_CHUNK) for _number in range(_BUFFERS)]
-    turn = 0
-    with open(path, "rb", buffering=0) as file:
-        while True:
-            view = memoryview(buffers[turn % _BUFFERS])
-            length = file.readinto(view)
-            if not length:
-                return
-            yield view[:length]
-            turn += 1
+    try:
+        with open(path, "rb", buffering=0) as file:
+            for turn in itertools.count():
+                view = memoryview(buffers[turn % _BUFFERS])
+                length = file.readinto(view)
+                if not length:
+                    return
+                yield view[:length]
+    except OSError as error:
+        raise FileError(
+            f"The snapshot {path} cannot be read: {error.strerror}.",
+            "Nothing was committed. See whether another client has deleted it, and look at the disk of this node.",
+        ) from error
 
 
 def read_http(qdrant: Qdrant, collection: str, snapshot: str) -> Iterator[memoryview]:
