@@ -53,6 +53,13 @@ def test_what_cannot_be_right_is_refused(changes: dict[str, Any], words: str) ->
         store_location(params(**changes))
 
 
+@pytest.mark.parametrize("endpoint", ["https://me:hunter2@s3.example.com", "me:hunter2@s3", "http://me:hunt/er2@[::1"])
+def test_secrets_in_an_endpoint_are_refused_and_not_repeated(endpoint: str) -> None:
+    with pytest.raises(InvalidInput, match="endpoint_url of the repository 'backups' has a user") as refusal:
+        store_location(params(endpoint_url=endpoint))
+    assert "er2" not in str(refusal.value.failure())
+
+
 def test_names_in_a_list_must_differ() -> None:
     assert [place.name for place in store_locations([params(name="a"), params(name="b")])] == ["a", "b"]
     with pytest.raises(InvalidInput, match="named backups"):

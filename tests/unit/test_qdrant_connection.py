@@ -29,7 +29,17 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         QdrantConnection(url)
 
 
-@pytest.mark.parametrize("url", ["http://user:hunter2@host:6333", "http://host?key=hunter2", "http://host#hunter2"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:hunter2@host:6333",
+        "http://user:hunter2@host:port",
+        "ftp://user:hunter2@host",
+        "user:hunter2@host",
+        "http://host?key=hunter2",
+        "http://host#hunter2",
+    ],
+)
 def test_secrets_in_an_address_are_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         QdrantConnection(url)

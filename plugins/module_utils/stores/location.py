@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ..errors import InvalidInput
+
 ENCRYPTIONS = ("AES256", "aws:kms", "none")
 CHECKSUM_MODES = ("when_supported", "when_required")
 ADDRESSING_STYLES = ("auto", "path", "virtual")
@@ -19,6 +21,7 @@ class StoreLocation:
 
     Without keys and profile, boto3's whole credential chain decides. Timeouts are seconds,
     ``bandwidth_limit`` is bytes per second as ``pace.parse_rate`` reads them.
+    Raises: InvalidInput for an endpoint that messages could not name.
     """
 
     name: str
@@ -40,6 +43,13 @@ class StoreLocation:
     connect_timeout: float = 10
     read_timeout: float = 60
     bandwidth_limit: str | None = None
+
+    def __post_init__(self) -> None:
+        if "@" in (self.endpoint_url or ""):
+            raise InvalidInput(
+                f"endpoint_url of the repository {self.name!r} has a user or a password in it.",
+                "Give the scheme, the host and the port only, and the keys as access_key and secret_key.",
+            )
 
     @property
     def root(self) -> str:

@@ -52,6 +52,12 @@ class QdrantConnection:
     operation_timeout: float = 3600.0
 
     def __post_init__(self) -> None:
+        # First, so that what may be a password is in no message.
+        if any(mark in self.url for mark in "@?#"):
+            raise InvalidInput(
+                "The address of Qdrant has a user, a query or a fragment in it.",
+                "Give the scheme, the host and the port only, and the key as api_key.",
+            )
         try:
             parts = urlsplit(self.url)
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -59,11 +65,6 @@ class QdrantConnection:
             usable = False
         if not usable:
             raise InvalidInput(f"{self.url!r} is no address of a Qdrant node.", "Write it like http://127.0.0.1:6333.")
-        if parts.username is not None or parts.query or parts.fragment:
-            raise InvalidInput(
-                f"The address of Qdrant on {parts.hostname} has a user, a query or a fragment in it.",
-                "Give the scheme, the host and the port only, and the key as api_key.",
-            )
         if self.api_key is not None and not re.fullmatch(r"[\x21-\x7e]+", self.api_key):
             raise InvalidInput("The API key has spaces, line breaks or other characters that no key has, or is empty.")
         if self.timeout <= 0 or self.operation_timeout <= 0:
