@@ -26,12 +26,19 @@ MIB = 1024 * 1024
 SMALLEST_PART = 16 * MIB
 # S3 takes 10,000 parts; the rest is left for what an archive adds to the bytes of the snapshot.
 _PARTS_AIMED_AT = 9_500
-_BUFFERS = 4
+# One fills while the others are sent; of the large parts of a snapshot of many TiB, so many as fit into the memory.
+_MOST_BUFFERS, _FEWEST_BUFFERS = 4, 2
+_BUFFER_MEMORY = 128 * MIB
 
 
 def part_size_for(size: int) -> int:
     """The part size, in bytes, for an object of at most ``size`` bytes: 16 MiB, or whole MiB so that 10,000 suffice."""
     return max(SMALLEST_PART, -(-size // _PARTS_AIMED_AT // MIB) * MIB)
+
+
+def buffers_for(part_size: int) -> int:
+    """How many part buffers there are for parts of ``part_size`` bytes."""
+    return max(_FEWEST_BUFFERS, min(_MOST_BUFFERS, _BUFFER_MEMORY // part_size))
 
 
 class PartPipeline:
@@ -44,9 +51,10 @@ class PartPipeline:
         self.repository = repository
         self.part_size = part_size
         self._free: queue.Queue[bytearray] = queue.Queue()
-        for _number in range(_BUFFERS):
+        buffers = buffers_for(part_size)
+        for _number in range(buffers):
             self._free.put(bytearray())
-        self._senders = ThreadPoolExecutor(_BUFFERS - 1, thread_name_prefix="part")
+        self._senders = ThreadPoolExecutor(buffers - 1, thread_name_prefix="part")
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="object-sha256")
         self._open: list[ObjectUpload] = []
         self._error: BaseException | None = None
