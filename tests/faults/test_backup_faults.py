@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import random
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,12 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
     FileError,
     QdrantDiskFull,
     QdrantUnauthorized,
+    QdrantUnreachable,
     StoreError,
     StoreUnreachable,
     TargetUnfit,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import share
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import share, snapshot_stream
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import (
     BackupRequest,
     back_up,
@@ -285,6 +288,43 @@ def test_a_download_that_breaks_goes_on_where_it_broke(
     made = back_up(proxied_qdrant, repository, BackupRequest(large))
     assert broken.hits == 4
     assert verify_all(repository) == [made["backup_id"]]
+
+
+class Counting(Qdrant):
+    """A node that counts how often a download was begun."""
+
+    opened = 0
+
+    def open_snapshot(self, *arguments: Any, **more: Any) -> Any:
+        self.opened += 1
+        return super().open_snapshot(*arguments, **more)
+
+
+def test_a_download_goes_on_after_a_restart_and_is_given_up_when_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with QdrantServer(tmp_path) as server:
+        node = Counting(QdrantConnection(server.url))
+        node.create_collection("docs", {"vectors": {"size": 2, "distance": "Dot"}})
+        content = random.Random(3).randbytes(1 << 20) * 64
+        (server.snapshots_path / "docs").mkdir(parents=True, exist_ok=True)
+        (server.snapshots_path / "docs" / "large.snapshot").write_bytes(content)
+        pieces = read_http(node, "docs", "large.snapshot")
+        got = bytes(next(pieces))
+        server.kill()
+        with ThreadPoolExecutor(1) as operator:
+            # The reader has met the closed port several times by then.
+            started = operator.submit(lambda: wait_for(lambda: node.opened > 3, "the reader") and server.start())
+            got += b"".join(map(bytes, pieces))
+            started.result()
+        assert got == content
+
+        pieces = read_http(node, "docs", "large.snapshot")
+        next(pieces)
+        server.kill()
+        monkeypatch.setattr(snapshot_stream, "_PATIENCE_SECONDS", 0.5)
+        with pytest.raises(QdrantUnreachable):
+            list(pieces)
 
 
 class WrittenShort(Qdrant):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,9 @@ from ..stores.qdrant import Qdrant
 
 _CHUNK = 1024 * 1024
 _BUFFERS = 6
-_RESUMES = 5
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
+# Within this a node that was restarted has loaded its collections, or the cluster needs another one anyway.
+_PATIENCE_SECONDS = 120.0
 
 
 def read_file(path: Path) -> Iterator[memoryview]:
@@ -43,21 +46,29 @@ def read_file(path: Path) -> Iterator[memoryview]:
 
 
 def read_http(qdrant: Qdrant, collection: str, snapshot: str) -> Iterator[memoryview]:
-    """The snapshot over HTTP; a broken connection goes on where it broke, if the file is still the same one."""
-    offset, etag, resumed = 0, None, 0
+    """The snapshot over HTTP; a broken connection goes on where it broke, if the file is still the same one.
+
+    A node that restarts is asked again and again; it is given up when no byte has come for ``_PATIENCE_SECONDS``.
+    """
+    offset, etag = 0, None
+    broken_at: float | None = None
     while True:
         try:
             with qdrant.open_snapshot(collection, snapshot, offset=offset, etag=etag) as body:
                 etag = etag or body.etag
                 for chunk in body.iter_bytes(_CHUNK):
                     offset += len(chunk)
-                    resumed = 0
+                    broken_at = None
                     yield memoryview(chunk)
             return
         except QdrantUnreachable:
-            resumed += 1
-            if etag is None or resumed > _RESUMES:
+            now = time.monotonic()
+            if broken_at is None:
+                broken_at, pause = now, _FIRST_PAUSE_SECONDS
+            if etag is None or now - broken_at + pause > _PATIENCE_SECONDS:
                 raise
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 class CheckedStream:
