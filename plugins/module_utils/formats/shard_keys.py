@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-Keys = dict[str | int, list[int]]
+# Shard key (a text or a number) -> the numbers of its shards.
+Keys = dict[Any, list[int]]
 
 
 def shards_by_key(shards: list[dict[str, Any]]) -> Keys:

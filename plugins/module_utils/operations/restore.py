@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from ..errors import CheckFailed, DrError, InvalidInput, TargetExists, TargetUnfit
@@ -174,7 +175,11 @@ class _Run:
         self.safety_backup: str | None = None
         self.replaced_aliases: list[str] = []
         self.replaced = False
-        self.collection = RestoreTarget(nodes, plan.target, plan.manifest, request.replication_factor)
+
+    @cached_property
+    def collection(self) -> RestoreTarget:
+        """Made when it is first asked for, since its mark says when that was: what goes before may take hours."""
+        return RestoreTarget(self.nodes, self.target, self.manifest, self.request.replication_factor)
 
     def make_room(self) -> None:
         """Remove what stands at the target's name. Live data goes only after every part of the backup has been read and
