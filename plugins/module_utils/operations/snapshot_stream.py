@@ -52,6 +52,7 @@ def read_http(qdrant: Qdrant, collection: str, snapshot: str) -> Iterator[memory
     """
     offset, etag = 0, None
     broken_at: float | None = None
+    pause = 0.0
     while True:
         try:
             with qdrant.open_snapshot(collection, snapshot, offset=offset, etag=etag) as body:
