@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -82,6 +84,34 @@ def start_cluster(folder: Path, size: int, **options: Any) -> Iterator[Cluster]:
         cluster = Cluster(servers, [Qdrant(QdrantConnection(server.url)) for server in servers])
         wait_for(cluster.settled, f"{size} peers with one leader")
         yield cluster
+
+
+@contextmanager
+def transfer_under_way(cluster: Cluster, collection: str, shard: int = 0) -> Iterator[Callable[[], None]]:
+    """A shard on its way to a node that answers nobody: the call given lets the node answer, and so the transfer end.
+
+    Afterwards the node has answered, and no transfer is left.
+    """
+    leader = cluster.nodes[0].cluster()["raft_info"]["leader"]
+    placed = cluster.nodes[0].collection_cluster(collection)
+    holders = [each["peer_id"] for each in placed["remote_shards"] if each["shard_id"] == shard]
+    holders += [placed["peer_id"] for each in placed["local_shards"] if each["shard_id"] == shard]
+    peers = [node.cluster()["peer_id"] for node in cluster.nodes]
+    target = min(number for number, peer in enumerate(peers) if peer not in (leader, *holders))
+    pid = cluster.servers[target].pid
+    assert pid is not None
+    others = [node for number, node in enumerate(cluster.nodes) if number != target]
+    ways = {"shard_id": shard, "from_peer_id": holders[0], "to_peer_id": peers[target]}
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        path = f"/collections/{collection}/cluster"
+        others[0].call("POST", path, {"replicate_shard": ways}, {"timeout": 5})
+        wait_for(lambda: all(node.collection_cluster(collection)["shard_transfers"] for node in others), "a transfer")
+        yield lambda: os.kill(pid, signal.SIGCONT)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        every = cluster.nodes
+        wait_for(lambda: not any(node.collection_cluster(collection)["shard_transfers"] for node in every), "its end")
 
 
 def make_sharded(

@@ -49,9 +49,10 @@ TOP |= {"nodes": _DICT, "credentials_file": _TEXT, "lock_seconds": _NUMBER}
 QDRANT = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(QdrantConnection) if each.name not in _SECRETS}
 REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(StoreLocation) if each.name not in _SECRETS}
 BACKUP = {"collections": _LIST, "max_age": _SECONDS, "storage_path": _TEXT, "snapshots_path": _TEXT}
-BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT}
+BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT, "wait_for_transfers": _NUMBER}
 COPY = {"collections": _LIST, "newest": _COUNT}
 STATUS = {"rpo": _SECONDS, "warning": _SECONDS}
+TRANSFER_SECONDS = 300.0
 CREDENTIALS = {"qdrant": _DICT, "repositories": _DICT}
 REPOSITORY_KEYS = dict.fromkeys(("access_key", "secret_key", "session_token"), _TEXT)
 
@@ -60,7 +61,8 @@ REPOSITORY_KEYS = dict.fromkeys(("access_key", "secret_key", "session_token"), _
 class AgentConfig:
     """What the agent of one host has to do. Ages are seconds; ``collections`` is ``[all]`` or names.
 
-    ``qdrant``: the node on this host; ``nodes``: all of its cluster by name, empty where it stands for itself.
+    ``qdrant``: the node on this host; ``nodes``: all of its cluster by name, empty where it stands for itself;
+    ``wait_for_transfers``: seconds that these nodes may take until no shard is being transferred.
     """
 
     qdrant: QdrantConnection
@@ -69,6 +71,7 @@ class AgentConfig:
     destinations: list[StoreLocation]
     collections: list[str]
     backup: Json
+    wait_for_transfers: float
     copy_newest: int | None
     copy_collections: list[str] | None
     rpo: float | None
@@ -92,8 +95,8 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
     copy = _checked(given.get("copy", {}), COPY, f"copy in {path}")
     status = _checked(given.get("status", {}), STATUS, f"status in {path}")
     repository, *destinations = _locations([given["repository"], *given.get("destinations", [])], keys, path)
-    if backup.get("probes", 0) < 0 or copy.get("newest", 1) < 1:
-        raise InvalidInput(f"In {path}, probes must be 0 or more, and newest 1 or more.")
+    if min(backup.get("probes", 0), backup.get("wait_for_transfers", 0)) < 0 or copy.get("newest", 1) < 1:
+        raise InvalidInput(f"In {path}, probes must be 0 or more, as wait_for_transfers, and newest 1 or more.")
     qdrant = _connection(
         given.get("qdrant", {}), keys, os.environ if environment is None else environment, f"qdrant in {path}"
     )
@@ -105,6 +108,7 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
         repository=repository,
         destinations=destinations,
         collections=_names(backup.pop("collections", [ALL]), f"backup in {path}"),
+        wait_for_transfers=float(backup.pop("wait_for_transfers", TRANSFER_SECONDS)),
         backup=backup | {"max_age": _age(backup, "max_age")},
         copy_newest=copy.get("newest", 1),
         copy_collections=_names(copy["collections"], f"copy in {path}") if "collections" in copy else None,

@@ -66,7 +66,9 @@ def backup(config: AgentConfig, options: argparse.Namespace) -> tuple[int, Json,
         requests = [BackupRequest(name, **config.backup) for name in names]
         with _one_run(repository, "backup", config, options) as warnings:
             if nodes:
-                result = back_up_from_here(nodes, repository, requests, qdrant, check=options.check)
+                result = back_up_from_here(
+                    nodes, repository, requests, qdrant, options.check, config.wait_for_transfers
+                )
                 warnings += result["warnings"]
             else:
                 result = _back_up_alone(qdrant, repository, requests, check=options.check)

@@ -41,6 +41,12 @@ options:
     type: list
     elements: str
     default: [all]
+  wait_for_transfers:
+    description:
+      - So many seconds to wait until no shard of these collections is being transferred.
+      - What is so after that time is returned all the same.
+    type: float
+    default: 0.0
 seealso:
   - module: vectorops.qdrant_dr.backup_plan
   - module: vectorops.qdrant_dr.collection_check
@@ -152,7 +158,10 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec import
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import wanted_collections
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.node_facts import read_node
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.node_facts import (
+    read_settled_node,
+    transfers,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 
 
@@ -161,8 +170,9 @@ def read(params: dict[str, Any]) -> dict[str, Any]:
     if not params["name"]:
         raise InvalidInput("name is empty.", "Call the node as the inventory does.")
     with Qdrant(qdrant_connection(params)) as qdrant:
-        node = read_node(qdrant, params["name"], wanted_collections(params["collections"]))
-    return {"node": node, "transfers": sum(each.get("transfers", 0) for each in node["collections"].values())}
+        names = wanted_collections(params["collections"])
+        node = read_settled_node(qdrant, params["name"], names, params["wait_for_transfers"])
+    return {"node": node, "transfers": transfers(node)}
 
 
 def main() -> None:
@@ -171,6 +181,7 @@ def main() -> None:
             **QDRANT_SPEC,
             "name": {"type": "str", "required": True},
             "collections": {"type": "list", "elements": "str", "default": ["all"]},
+            "wait_for_transfers": {"type": "float", "default": 0.0},
         },
         required_by=QDRANT_REQUIRED_BY,
         supports_check_mode=True,

@@ -181,13 +181,14 @@ def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, t
     hosts = "groups['all'] | map('regex_replace', '(.+)', 'http://\\1:6333')"
     own = {**dataclasses.asdict(here), **backup, "repository": repository, "collections": ["docs"], "max_age": "3h"}
     own |= {"nodes": f"{{{{ dict(groups['all'] | zip({hosts})) }}}}"}
-    own |= {"on_calendar": "*-*-* 03:00:00 UTC", "randomized_delay": "3min"}
+    own |= {"wait_for_transfers": 60, "on_calendar": "*-*-* 03:00:00 UTC", "randomized_delay": "3min"}
     given |= {f"qdrant_backup_{name}": value for name, value in own.items()}
     status, _changed, output = play(tmp_path, given, role={"name": BACKUP, "tasks_from": "schedule"})
     assert status == 0, output
     config = read_config(str(tmp_path / "etc" / "config.json"), environment={})
     assert (config.qdrant, config.nodes) == (here, {"localhost": here})
     assert (config.collections, config.backup) == (["docs"], {**backup, "max_age": 3 * 3600})
+    assert config.wait_for_transfers == 60
     assert config.repository.secret_key == SECRETS["secret_key"]
     timer = (tmp_path / "qdrant-dr-backup.timer").read_text()
     assert "\nOnCalendar=*-*-* 03:00:00 UTC\nRandomizedDelaySec=3min\n" in timer

@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.cluster import Cluster, make_sharded, start_cluster
+from tests.cluster import Cluster, make_sharded, start_cluster, transfer_under_way
 from tests.made_backups import as_option, location_on
 from tests.proofs import answers, holdings, verify_all, wait_for
 from tools.servers import QdrantServer, SeaweedServer
@@ -76,6 +76,14 @@ class Operator:
         wrapper.write_text(f'#!/bin/sh\ncase "$*" in *{module}*) {command} ;; esac\nexec {sys.executable} "$@"\n')
         wrapper.chmod(0o755)
         self.hosts[host]["ansible_python_interpreter"] = str(wrapper)
+
+    def notes_overlap(self, module: str) -> Path:
+        """A file that is there as soon as two hosts have run the module at once."""
+        busy, overlap = self.folder / "busy", self.folder / "overlap"
+        alone = f'mkdir {busy} || touch {overlap}; {sys.executable} "$@"; status=$?; rmdir {busy}; exit $status'
+        for host in self.hosts:
+            self.on_module(host, module, alone)
+        return overlap
 
     def backs_up(self, *arguments: str, **variables: Any) -> Run:
         """Run the playbook ``vectorops.qdrant_dr.backup``."""
@@ -290,6 +298,43 @@ def test_a_store_that_does_not_do_what_is_required_gets_no_backup(
     assert holdings(repository) == {}
     s3_server.client().delete_bucket_policy(Bucket=bucket)
     made = operator.backs_up(qdrant_backup_require_bucket_check=True)
+    assert made.status == 0, made.output
+    assert len(verify_all(repository)) == 1
+
+
+def test_no_more_nodes_than_allowed_store_at_once_and_no_faster_than_allowed(
+    cluster: Cluster, operator: Operator, repository: Repository
+) -> None:
+    make_sharded(cluster.nodes, "docs", points=60)
+    overlap = operator.notes_overlap("backup_share")
+    made = operator.backs_up()
+    assert (made.status, overlap.exists()) == (0, True), made.output
+    overlap.unlink()
+    limited = {**operator.variables["qdrant_backup_repository"], "bandwidth_limit": "64M"}
+    made = operator.backs_up("-vvv", qdrant_backup_throttle=1, qdrant_backup_repository=limited)
+    assert (made.status, overlap.exists()) == (0, False), made.output
+    used = {share["node"] for share in documents(repository, "docs")}
+    assert len(used) > 1
+    assert made.output.count('"bandwidth_limit": "64M"') >= len(used)
+    assert len(verify_all(repository)) == 2
+
+
+def test_a_transfer_that_does_not_end_is_waited_for_and_named(
+    cluster: Cluster, operator: Operator, repository: Repository
+) -> None:
+    make_sharded(cluster.nodes, "docs", points=60, shard_number=1, replication_factor=1)
+    operator.hosts = {
+        name: operator.hosts[name]
+        for name, node in zip(cluster.names, cluster.nodes, strict=True)
+        if node.collection_cluster("docs")["local_shards"]
+    }
+    with transfer_under_way(cluster, "docs"):
+        refused = operator.backs_up("-vvv", qdrant_backup_wait_for_transfers=2)
+    assert refused.status != 0
+    assert '"wait_for_transfers": 2.0' in refused.output
+    assert "docs cannot be backed up: shards are being transferred" in refused.text
+    assert holdings(repository) == {}
+    made = operator.backs_up()
     assert made.status == 0, made.output
     assert len(verify_all(repository)) == 1
 

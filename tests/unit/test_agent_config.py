@@ -94,6 +94,7 @@ def test_the_key_comes_from_the_file_or_the_environment(tmp_path: Path) -> None:
         ({"repository": REPOSITORY, "backup": {"collections": ["a/b"]}}, "cannot be the name of a collection"),
         ({"repository": REPOSITORY, "backup": {"max_age": "soon"}}, "no duration"),
         ({"repository": REPOSITORY, "backup": {"probes": -1}}, "probes must be 0 or more"),
+        ({"repository": REPOSITORY, "backup": {"wait_for_transfers": -1}}, "as wait_for_transfers"),
         ({"repository": REPOSITORY, "qdrant": {"url": "nowhere"}}, "no address"),
         ({"repository": REPOSITORY, "nodes": {"a": "nowhere"}}, "no address"),
         ({"repository": REPOSITORY, "nodes": {"a": 1}}, "a of nodes in "),

@@ -9,6 +9,7 @@ The nodes work one after another, so that an interrupt finds one share at work a
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from ..stores.repository import Repository
 from .backup_several import each_request
 from .cluster_backup import PlanRequest, commit_shares, plan_cluster
 from .cluster_backup_several import abandon_several, further_requests, store_shares
-from .node_facts import read_node
+from .node_facts import read_settled_node
 from .share import BackupRequest
 
 Json = dict[str, Any]
@@ -32,16 +33,18 @@ def back_up_from_here(
     requests: list[BackupRequest],
     here: Qdrant | None = None,
     check: bool = False,
+    wait_for_transfers: float = 0.0,
 ) -> Json:
     """Back up one collection of a cluster after another; with ``check``, say what would be done and change nothing.
 
     ``nodes``: name -> node; one that does not answer is left out, which is well where others have replicas of its
     shards. ``here``: the node whose directories the requests name, at whatever address; the others are read over HTTP.
+    ``wait_for_transfers``: so many seconds may pass until no shard of a collection is being transferred.
 
     Returns and raises what ``each_request`` does, with ``warnings`` in the result.
     """
     repository.check_access()
-    run = _Run(nodes, repository, here, check)
+    run = _Run(nodes, repository, here, check, wait_for_transfers)
     try:
         return {**each_request(requests, run.back_up), "warnings": run.warnings}
     except DrError as error:
@@ -52,7 +55,10 @@ def back_up_from_here(
 class _Run:
     """What is known of the nodes while collections are backed up."""
 
-    def __init__(self, nodes: dict[str, Qdrant], repository: Repository, here: Qdrant | None, check: bool) -> None:
+    def __init__(
+        self, nodes: dict[str, Qdrant], repository: Repository, here: Qdrant | None, check: bool, patience: float
+    ) -> None:
+        self.patience = patience
         self.nodes, self.repository, self.check = dict(nodes), repository, check
         self.warnings: list[str] = []
         self.load: dict[str, float] = {}
@@ -60,7 +66,7 @@ class _Run:
 
     def back_up(self, request: BackupRequest) -> Json:
         """Make a committed backup of one collection, or find that none is needed."""
-        facts = self._ask(lambda name, node: read_node(node, name, [request.collection]))
+        facts = self._settled_facts(request.collection)
         plan = self._plan(facts, PlanRequest(request.collection, request.max_age))
         entry: Json = {"collection": request.collection, "changed": plan["needed"], "created": plan["needed"]}
         entry |= {"reason": plan["reason"], "warnings": [], "leftovers_removed": []}
@@ -86,6 +92,12 @@ class _Run:
             return entry
         made = self._commit(plans)
         return {**entry, **made, "warnings": entry["warnings"] + made["warnings"]}
+
+    def _settled_facts(self, collection: str) -> list[Json]:
+        deadline = time.monotonic() + self.patience
+        return self._ask(
+            lambda name, node: read_settled_node(node, name, [collection], max(0.0, deadline - time.monotonic()))
+        )
 
     def _peer_of(self, here: Qdrant) -> str | None:
         try:

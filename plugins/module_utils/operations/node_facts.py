@@ -17,6 +17,8 @@ from ..stores.qdrant import Qdrant
 
 Json = dict[str, Any]
 
+TRANSFER_POLL_SECONDS = 1.0
+
 
 def read_node(
     qdrant: Qdrant, name: str, collections: list[str] | None = None, clock: Callable[[], float] = time.time
@@ -47,6 +49,22 @@ def read_node(
         "time": clock(),
         "collections": found,
     }
+
+
+def transfers(node: Json) -> int:
+    """How many shards of the collections of ``read_node`` are being transferred, as the node sees it."""
+    return sum(each.get("transfers", 0) for each in node["collections"].values())
+
+
+def read_settled_node(qdrant: Qdrant, name: str, collections: list[str] | None, patience: float) -> Json:
+    """What ``read_node`` returns once no shard is being transferred, or after ``patience`` seconds all the same."""
+    deadline = time.monotonic() + patience
+    while True:
+        node = read_node(qdrant, name, collections)
+        left = deadline - time.monotonic()
+        if not transfers(node) or left <= 0:
+            return node
+        time.sleep(min(TRANSFER_POLL_SECONDS, left))
 
 
 def _alias_errors(qdrant: Qdrant, unknown: set[str]) -> Json:
