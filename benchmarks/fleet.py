@@ -85,7 +85,6 @@ def _facts(number: int, shards: dict[str, Any]) -> dict[str, Any]:
         "peers": [str(peer) for peer in range(NODES)],
         "leader": 0,
         "unreachable": [],
-        "time": 0.0,
         "collections": {"docs": collection},
     }
 

@@ -96,10 +96,6 @@ node:
       type: list
       elements: str
       returned: always
-    time:
-      description: The host's clock, in seconds since 1970.
-      type: float
-      returned: always
     collections:
       description:
         - For each collection the C(shards) here (number, then C(state), C(points), C(bytes), C(shard_key)),
@@ -117,7 +113,6 @@ node:
     peers: ["1022255288373178", "4410998134770231"]
     leader: 1022255288373178
     unreachable: []
-    time: 1795312800.0
     collections: {}
 transfers:
   description: How many shards of these collections are being transferred.

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -32,7 +34,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clu
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.node_facts import read_node
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import ShareRun
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import ShareRun, utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import Cluster, back_up_cluster, make_sharded, start_cluster, store_shares
@@ -123,12 +125,21 @@ def test_an_inventory_that_is_wrong_is_refused_before_anything_is_done(
     assert holdings(repository) == {}
 
 
-def test_clocks_apart_by_minutes_are_said_and_harm_nothing(cluster: Cluster, repository: Repository) -> None:
-    facts = cluster.facts()
-    facts[1]["time"] -= 600
-    plan = plan_cluster(repository, facts, PlanRequest("docs"))
-    assert plan["warnings"] == ["the clock of n1 is -600 s off"]
-    store_shares(cluster, repository, plan)
+def test_clocks_apart_by_minutes_are_said_and_harm_nothing(
+    cluster: Cluster, repository: Repository, plan: Json
+) -> None:
+    late, *others = sorted(plan["shares"])
+    share = store_share(
+        cluster.node(late),
+        repository,
+        cluster.request(late, "docs"),
+        plan,
+        late,
+        lambda: utc_now() - timedelta(minutes=10),
+    )
+    (warning,) = share["warnings"]
+    assert re.fullmatch(r"the clock of this host is -(599|60[0-2]) s off that of the store: .*", warning)
+    assert [share["warnings"] for share in store_shares(cluster, repository, plan, others)] == [[]] * len(others)
     proven(cluster, repository, commit_shares(repository, [plan])["backup_id"])
 
 

@@ -47,7 +47,6 @@ def node(name: str, shards: list[int], **changes: Any) -> Json:
         "peers": ["a", "b", "c"],
         "leader": 1,
         "unreachable": [],
-        "time": 0.0,
         "collections": {"docs": docs},
         **changes,
     }

@@ -22,8 +22,6 @@ Json = dict[str, Any]
 SNAPSHOT_COST = 0.4
 # So much longer may the busiest node work at a collection for another to be left alone.
 SPARING = 1.05
-# More than this between two clocks makes ids and windows misleading.
-CLOCK_TOLERANCE = 60.0
 
 
 @dataclass
@@ -67,7 +65,7 @@ def plan_shares(
     if reasons:
         raise _unfit(collection, reasons + silent)
     shares, work = _assign(holders, collection, replicas, load or {})
-    return SharePlan(collection, shares, work, clock_warnings(nodes) + _reach_warnings(nodes))
+    return SharePlan(collection, shares, work, _reach_warnings(nodes))
 
 
 def shards_of(nodes: list[Json], collection: str) -> list[int]:
@@ -88,17 +86,6 @@ def cluster_reasons(nodes: list[Json]) -> list[str]:
         by_version = "; ".join(f"{each['name']} has {each['version']}" for each in nodes)
         reasons.append(f"the nodes have different versions of Qdrant: {by_version}")
     return reasons + _membership_reasons(nodes)
-
-
-def clock_warnings(nodes: list[Json]) -> list[str]:
-    """Nodes whose clocks are far from the median one."""
-    clocks = sorted(node["time"] for node in nodes)
-    middle = clocks[len(clocks) // 2]
-    return [
-        f"the clock of {node['name']} is {node['time'] - middle:+.0f} s off"
-        for node in nodes
-        if abs(node["time"] - middle) > CLOCK_TOLERANCE
-    ]
 
 
 def _membership_reasons(nodes: list[Json]) -> list[str]:

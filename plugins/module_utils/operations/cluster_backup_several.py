@@ -24,7 +24,7 @@ from .share import BackupRequest, read_collection, utc_now
 
 Json = dict[str, Any]
 
-_NODE_FACTS = ("name", "version", "peer_id", "peers", "leader", "unreachable", "time", "collections")
+_NODE_FACTS = ("name", "version", "peer_id", "peers", "leader", "unreachable", "collections")
 _PLAN_FIELDS = ("collection", "needed", "backup_id", "attempt", "started", "shares", "all_shards")
 
 

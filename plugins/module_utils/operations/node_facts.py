@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
 from typing import Any
 
 from ..errors import QdrantError, QdrantUnauthorized, QdrantUnreachable
@@ -20,16 +19,14 @@ Json = dict[str, Any]
 TRANSFER_POLL_SECONDS = 1.0
 
 
-def read_node(
-    qdrant: Qdrant, name: str, collections: list[str] | None = None, clock: Callable[[], float] = time.time
-) -> Json:
+def read_node(qdrant: Qdrant, name: str, collections: list[str] | None = None) -> Json:
     """The facts of a node; JSON throughout, so that a playbook can pass them on.
 
     ``name``: what to call the node, such as its inventory name. ``collections``: those to look at, None for all.
-    ``clock``: seconds since the epoch on this host. Names that the node does not know are left out.
+    Names that the node does not know are left out.
 
     Returns ``name``, ``url``, ``version``, ``peer_id``, ``peers`` (ids; empty on a standalone node), ``leader`` (None
-    while there is none), ``unreachable`` (ids of peers; a leader notices them, a follower need not), ``time``, and for
+    while there is none), ``unreachable`` (ids of peers; a leader notices them, a follower need not), and for
     each of ``collections``: ``shards`` (number as text -> ``{state, points, bytes, shard_key}``), ``all_shards``,
     ``remote_faults`` (``{shard, peer_id, state}`` of each replica elsewhere that is not Active as this node sees it),
     ``transfers`` (their number) and ``config_sha256``; or ``error``, where the node cannot tell, as when it needs a
@@ -46,7 +43,6 @@ def read_node(
         "version": qdrant.version(),
         "peer_id": str(peer if peer is not None else name),
         **membership(cluster),
-        "time": clock(),
         "collections": found,
     }
 

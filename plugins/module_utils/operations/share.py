@@ -31,6 +31,7 @@ from ..formats.shares import KIND, SCHEMA_VERSION
 from ..stores.node_files import ack_indexes, snapshot_file
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
+from ..stores.store_clock import store_time
 from ..version import TOOL
 from .leftovers import StartMarker
 from .node_facts import membership
@@ -43,6 +44,8 @@ from .snapshot_stream import CheckedStream, read_file, read_http
 # wal_capacity_mb (32) each: what is beyond this waits in temporary files, which have no name and go with the process.
 _SPOOL_IN_MEMORY = 4 * 1024 * 1024
 _SNAPSHOTS_TRIED = 3
+# Seconds; more than this makes ids and windows misleading.
+_CLOCK_TOLERANCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class ShareRun:
 
     def make(self) -> dict[str, Any]:
         """Store the shards and return the share, in the shape that ``formats.shares`` puts together."""
+        self._compare_clocks()
         facts = read_collection(self.qdrant, self.collection, self.task.shards)
         probes = self._record_probes() if self.task.lead else {"k": 10, "vectors": {}}
         archives, objects, snapshot = self._store_snapshot(list(facts["shards"]))
@@ -160,6 +164,15 @@ class ShareRun:
     def object_key(self, shard: int) -> str:
         """The repository key of a shard's archive."""
         return f"{self.collection}/{layout.shard_key(self.task.backup_id, shard, self.task.attempt)}"
+
+    def _compare_clocks(self) -> None:
+        """With the store's, which all nodes of a cluster can ask: how long each waits for its turn is no matter."""
+        reference = store_time(self.repository)
+        off = (self.now() - reference).total_seconds() if reference else 0.0
+        if abs(off) > _CLOCK_TOLERANCE:
+            self.warnings.append(
+                f"the clock of this host is {off:+.0f} s off that of the store: so are the times in the manifest"
+            )
 
     def _record_probes(self) -> dict[str, Any]:
         """Searches that a restore can repeat; a server that cannot answer them can still be backed up."""

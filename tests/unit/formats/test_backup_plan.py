@@ -40,7 +40,6 @@ def cluster_of(placement: list[list[int]], sizes: dict[int, int] | None = None, 
             "peers": peers,
             "leader": None if standalone else 100,
             "unreachable": [],
-            "time": 1_800_000_000.0,
             "collections": {
                 "docs": {
                     "peer_id": 100 + number,
@@ -339,22 +338,6 @@ def test_two_standalone_nodes_are_no_cluster() -> None:
 def test_a_collection_that_no_node_knows() -> None:
     with pytest.raises(TargetUnfit, match="none cannot be backed up: no node knows it"):
         plan_shares(three_nodes(), "none")
-
-
-@given(st.floats(61, 10**6) | st.floats(-(10**6), -61))
-def test_a_clock_that_is_far_off_is_warned_of_and_changes_nothing(offset: float) -> None:
-    facts = three_nodes()
-    facts[1]["time"] += offset
-    planned = plan_shares(facts, "docs")
-    assert planned.warnings == [f"the clock of n1 is {offset:+.0f} s off"]
-    assert planned.shares == plan_shares(three_nodes(), "docs").shares
-
-
-def test_clocks_that_differ_by_seconds_are_no_matter() -> None:
-    facts = three_nodes()
-    for node, offset in zip(facts, (0, 20, 59), strict=True):
-        node["time"] += offset
-    assert plan_shares(facts, "docs").warnings == []
 
 
 def test_a_peer_out_of_reach_is_warned_of_while_there_is_a_quorum() -> None:
