@@ -156,6 +156,7 @@ def test_systemd_understands_the_units(host: Path, name: str) -> None:
     service = (host / f"{unit}.service").read_text()
     assert f"\nExecStart={host}/qdrant-dr {name} --config {host}/etc/config.json\n" in service
     assert "\nSuccessExitStatus=75\n" in service
+    assert "\nRestart=on-failure\n" in service, "after a boot Qdrant may not answer yet"
     assert "\nProtectProc=" not in service, "a backup of another user would look interrupted"
 
 
