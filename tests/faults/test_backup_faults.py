@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,6 +113,13 @@ def full_node(tmp_path: Path) -> Iterator[QdrantServer]:
         yield server
 
 
+def leave_room(server: QdrantServer, room: int) -> None:
+    """Fill the disk that only the server sees, but for ``room`` bytes."""
+    disk = Path(f"/proc/{server.pid}/root{server.storage_path}")
+    facts = os.statvfs(disk)
+    (disk / "filler").write_bytes(bytes(facts.f_bavail * facts.f_frsize - room))
+
+
 def test_a_node_whose_disk_is_full_keeps_its_data(full_node: QdrantServer, repository: Repository) -> None:
     node = Qdrant(QdrantConnection(full_node.url))
     body = {"vectors": {"size": 1024, "distance": "Dot"}, "optimizers_config": {"indexing_threshold": 0}}
@@ -120,6 +128,7 @@ def test_a_node_whose_disk_is_full_keeps_its_data(full_node: QdrantServer, repos
         batch = [{"id": n, "vector": [float(n % 9)] * 1024} for n in range(start, start + 500)]
         node.call("PUT", "/collections/full/points", {"points": batch}, {"wait": True})
     before = collection_digest(node, "full")
+    leave_room(full_node, 8 << 20)
     with pytest.raises(QdrantDiskFull, match=f"The disk of Qdrant at {full_node.url} has no room") as refusal:
         back_up(node, repository, BackupRequest("full", storage_path=str(full_node.storage_path)))
     assert "free space" in refusal.value.hint
