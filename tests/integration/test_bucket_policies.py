@@ -19,10 +19,16 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
     StoreDenied,
     StoreError,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.retention import RetentionPolicy
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune import PruneRequest, prune_backups
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune_collection import PruneLimits
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.repository_lock import RepositoryLock
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest, verify_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.versions import list_versions
 from tests.bucket_playbook import Json, set_up
-from tests.made_backups import PART, location_on, some_bytes, store_object
+from tests.made_backups import PART, location_on, make_backup, some_bytes, store_object
 from tools.servers import SeaweedServer
 
 pytestmark = pytest.mark.s3
@@ -151,3 +157,15 @@ def test_the_pruner_deletes_what_is_not_locked(opened: Callable[..., Repository]
         pruner.put("old", b"3")
     with RepositoryLock(pruner, "prune") as lock:
         assert lock.held
+
+
+def test_the_pruner_verifies_the_newest_and_prunes_the_rest(opened: Callable[..., Repository]) -> None:
+    owner, pruner = opened("owner"), opened("pruner")
+    ids = [f"2026110{day}T020000Z-00000{day}" for day in range(1, 4)]
+    for backup_id in ids:
+        make_backup(owner, "pruned", backup_id)
+    verify_backups([pruner], VerifyRequest(["pruned"], Choice(), "content"))
+    limits = PruneLimits(grace=86400.0, require_verified=True, max_delete_percent=100.0)
+    report = prune_backups([pruner], PruneRequest(["pruned"], RetentionPolicy(keep_last=1), limits))
+    assert [each["backup_id"] for each in report.pruned[0]["removed"]] == ids[:2]
+    assert {version.key.split("/")[2] for version in list_versions(owner, "pruned/backups/")} == {ids[2]}

@@ -15,6 +15,7 @@ import pytest
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "qdrant_bucket" / "templates"
 BUCKET = "arn:aws:s3:::backups"
 BELOW = f"{BUCKET}/qdrant/production/*"
+WRITTEN_BY_PRUNES = {f"{BUCKET}/qdrant/production/{key}" for key in (".locks/*", "*/verified/*.json", "*/index.json")}
 KEY = "arn:aws:kms:eu-west-1:111122223333:key/0123"
 WHO = ("writer", "pruner", "restorer")
 
@@ -35,8 +36,10 @@ def grants(document: Json, effect: str = "Allow") -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for statement in document["Statement"]:
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        named = statement["Resource"]
+        resources = {named} if isinstance(named, str) else set(named)
         for action in actions if statement["Effect"] == effect else []:
-            found.setdefault(action, set()).add(statement["Resource"])
+            found.setdefault(action, set()).update(resources)
     return found
 
 
@@ -45,7 +48,7 @@ def grants(document: Json, effect: str = "Allow") -> dict[str, set[str]]:
 def test_everything_is_on_the_bucket_below_the_root_or_the_key(who: str, key: str) -> None:
     document = policy(who, key)
     granted = grants(document)
-    assert set().union(*granted.values()) - {f"{BUCKET}/qdrant/production/.locks/*"} <= {BUCKET, BELOW, key}
+    assert set().union(*granted.values()) - WRITTEN_BY_PRUNES <= {BUCKET, BELOW, key}
     assert [action for action, resources in granted.items() if "*" in action or "*" in resources] == []
     listing = [statement for statement in document["Statement"] if "s3:ListBucket" in statement["Action"]]
     assert listing[0]["Condition"] == {"StringLike": {"s3:prefix": "qdrant/production/*"}}
@@ -61,10 +64,10 @@ def test_the_writer_deletes_nothing() -> None:
     assert {"kms:Decrypt", "kms:GenerateDataKey"} <= set(granted)
 
 
-def test_the_pruner_writes_nothing_but_the_lock_and_unlocks_nothing() -> None:
+def test_the_pruner_writes_locks_and_what_was_found_and_unlocks_nothing() -> None:
     document = policy("pruner")
     granted = grants(document)
-    assert granted["s3:PutObject"] == {f"{BUCKET}/qdrant/production/.locks/*"}
+    assert granted["s3:PutObject"] == WRITTEN_BY_PRUNES
     assert {"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectRetention"} <= set(granted)
     denied = {"s3:BypassGovernanceRetention", "s3:PutObjectRetention", "s3:PutObjectLegalHold"}
     assert set(grants(document, "Deny")) == denied
