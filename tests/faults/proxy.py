@@ -171,13 +171,14 @@ class FaultProxy:
     With the files of a certificate and its key it speaks TLS to its clients.
 
     Rules are looked at in their order; the first that takes a request breaks it. `requests` lists (method, target)
-    of all that came.
+    of all that came, `connections` counts those of clients that are open.
     """
 
     def __init__(self, upstream: str, certificate: tuple[str, str] | None = None) -> None:
         parts = urlsplit(upstream)
         self.upstream = (parts.hostname or "127.0.0.1", parts.port or 80)
         self.requests: list[tuple[str, str]] = []
+        self.connections = 0
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
         self.closing = threading.Event()
@@ -189,8 +190,12 @@ class FaultProxy:
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
+                with proxy._lock:
+                    proxy.connections += 1
                 with contextlib.suppress(OSError), proxy.accept(self.request) as client:
                     _Exchange(proxy, client).run()
+                with proxy._lock:
+                    proxy.connections -= 1
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
