@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -71,6 +72,23 @@ def test_backups_are_listed_newest_first(repository: Repository) -> None:
     assert ids(list_backups(repository, "docs", until=NOON_OF_TUESDAY)) == [TUESDAY, MONDAY]
     assert ids(list_backups(repository, "docs", limit=1)) == [WEDNESDAY]
     assert list_backups(repository, "other", manifests=True)[0]["manifest"]["backup_id"] == TUESDAY
+
+
+def test_a_long_listing_misses_and_repeats_nothing(repository: Repository) -> None:
+    """More than the 1,000 keys of a page, so it is read in ranges; some ids are ahead of this host's clock."""
+    held = [
+        f"{year}{month:02}{1 + day:02}T{hour:02}0000Z-{day:06x}"
+        for year in (2024, 2026, 2199)
+        for month in (1, 11)
+        for day in range(28)
+        for hour in (3, 15)
+    ]
+    keys = [layout.backup_prefix("docs", name) + file for name in held for file in ("a", layout.MANIFEST, "nodes/b")]
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda key: repository.put(key, b"x"), keys))
+    found = read_holdings(repository, "docs")
+    assert [item.key for items in found.folders.values() for item in items] == sorted(keys)
+    assert list(found.manifests) == sorted(held)
 
 
 def test_what_is_not_committed_is_no_backup(repository: Repository) -> None:

@@ -12,12 +12,15 @@ from urllib.parse import quote
 from ..errors import InvalidInput
 
 MANIFEST = "manifest.json"
-_ID = re.compile(r"([0-9]{8}T[0-9]{6})Z-[0-9a-f]{6}")
+_ID = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z-[0-9a-f]{6}")
 _STAMP = "%Y%m%dT%H%M%S"
 
 
 def new_backup_id(now: datetime, token: str) -> str:
-    """An id that sorts by time: ``20261122T020000Z-<token>``. ``token``: 6 hex digits; ``now``: aware."""
+    """An id that sorts by time: ``20261122T020000Z-<token>``. ``token``: 6 hex digits; ``now``: aware.
+
+    Without a token: what all ids of this second begin with.
+    """
     return f"{now.astimezone(timezone.utc).strftime(_STAMP)}Z-{token}"
 
 
@@ -40,7 +43,7 @@ def backup_time(backup_id: str) -> datetime:
 def _time_in(text: str) -> datetime | None:
     match = _ID.fullmatch(text)
     try:
-        return datetime.strptime(match.group(1), _STAMP).replace(tzinfo=timezone.utc) if match else None
+        return datetime(*map(int, match.groups()), tzinfo=timezone.utc) if match else None
     except ValueError:
         return None
 
@@ -123,9 +126,14 @@ def recorded_backup(key: str) -> str | None:
     return found.group(1) if found and is_backup_id(found.group(1)) else None
 
 
+def verified_prefix(collection: str) -> str:
+    """The folder of the records of verifications."""
+    return f"{check_collection_name(collection)}/verified/"
+
+
 def verified_key(collection: str, backup_id: str) -> str:
     """What the last verifications of a backup found in this repository."""
-    return f"{check_collection_name(collection)}/verified/{backup_id}.json"
+    return f"{verified_prefix(collection)}{backup_id}.json"
 
 
 def shard_key(backup_id: str, shard: int, attempt: int = 0) -> str:

@@ -16,7 +16,7 @@ from ..formats.lock_layout import LOCKS_FOLDER
 from ..formats.manifest import Manifest
 from ..formats.probe_layout import PROBES_FOLDER
 from ..stores.repository import Repository
-from .holdings import read_holdings
+from .holdings import read_backups
 
 READERS = 8
 _NAMED_IN_ERRORS = 10
@@ -52,7 +52,7 @@ def newest_committed(repository: Repository, collection: str) -> Manifest | None
 
 def committed_ids(repository: Repository, collection: str) -> set[str]:
     """Ids of backups that have a manifest, valid or not."""
-    return set(read_holdings(repository, collection).manifests)
+    return set(read_backups(repository, collection).manifests)
 
 
 def freshness(newest: Mapping[str, Any] | None, now: datetime, rpo: float | None = None) -> dict[str, Any]:

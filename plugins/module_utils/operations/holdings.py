@@ -1,15 +1,24 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All objects of a collection in one listing, by what they belong to."""
+"""The objects of a collection by the backups that they belong to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
 
 from ..formats import layout
 from ..stores.location import ObjectInfo
 from ..stores.repository import Repository
+from .share import utc_now
+
+# A page of a listing; what is longer is listed in so many ranges at once, since pages come one after another.
+_PAGE = 1000
+_RANGES = 4
 
 
 @dataclass
@@ -29,18 +38,50 @@ class CollectionHoldings:
         return sorted(self.folders.keys() - self.manifests.keys(), reverse=True)
 
 
-def read_holdings(region: Repository, collection: str) -> CollectionHoldings:
-    """One listing of everything that belongs to a collection."""
+def read_backups(region: Repository, collection: str) -> CollectionHoldings:
+    """The folders and the manifests of a collection's backups."""
     found = CollectionHoldings()
     backups = layout.backups_prefix(collection)
-    for item in region.list(layout.collection_prefix(collection)):
+    for item in _listing(region, backups):
         backup_id, _slash, name = item.key.removeprefix(backups).partition("/")
-        if item.key.startswith(backups) and layout.is_backup_id(backup_id):
+        if layout.is_backup_id(backup_id):
             found.folders.setdefault(backup_id, []).append(item)
             if name == layout.MANIFEST:
                 found.manifests[backup_id] = item
-        elif (marked := layout.marked_backup(item.key)) is not None:
+    return found
+
+
+def read_holdings(region: Repository, collection: str) -> CollectionHoldings:
+    """The backups, and the markers and records that stand beside them."""
+    found = read_backups(region, collection)
+    for item in region.list(layout.started_prefix(collection)):
+        if (marked := layout.marked_backup(item.key)) is not None:
             found.markers.setdefault(marked, []).append(item)
-        elif (recorded := layout.recorded_backup(item.key)) is not None:
+    for item in region.list(layout.verified_prefix(collection)):
+        if (recorded := layout.recorded_backup(item.key)) is not None:
             found.records[recorded] = item
     return found
+
+
+def _listing(region: Repository, backups: str) -> Iterator[ObjectInfo]:
+    """Everything below the folder of the backups, in the order of the keys."""
+    first = list(islice(region.list(backups), _PAGE))
+    yield from first
+    if len(first) < _PAGE:
+        return
+    bounds = [first[-1].key, *_cuts(backups, first[-1].key), None]
+    with ThreadPoolExecutor(_RANGES, thread_name_prefix="holdings") as threads:
+        ranges = zip(bounds, bounds[1:], strict=False)
+        for items in threads.map(lambda ends: list(region.list(backups, ends[0], ends[1])), ranges):
+            yield from items
+
+
+def _cuts(backups: str, reached: str) -> list[str]:
+    """Keys that part what comes after ``reached`` in ranges: backup ids sort by time."""
+    backup_id = reached.removeprefix(backups).partition("/")[0]
+    if not layout.is_backup_id(backup_id):
+        return []
+    begin = layout.backup_time(backup_id)
+    step = (utc_now() - begin) / _RANGES
+    moments: list[datetime] = [begin + step * number for number in range(1, _RANGES)]
+    return [backups + layout.new_backup_id(moment, "") for moment in moments if step.total_seconds() > 1]

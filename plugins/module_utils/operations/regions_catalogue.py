@@ -15,7 +15,7 @@ from ..errors import StoreError, StoreUnreachable
 from ..formats import layout
 from ..stores.repository import Repository
 from .catalogue import READERS, collections_of, freshness
-from .holdings import CollectionHoldings, read_holdings
+from .holdings import CollectionHoldings, read_backups
 from .share import utc_now
 from .summaries import read_summaries
 
@@ -106,7 +106,7 @@ def _nobody(errors: list[StoreError], named: dict[str, StoreError]) -> StoreErro
 def _read_region(region: Repository, request: CatalogueRequest) -> _Region:
     found = _Region()
     for name in collections_of(region) if request.collection is None else [request.collection]:
-        holdings = read_holdings(region, name)
+        holdings = read_backups(region, name)
         ids = sorted(filter(request.fits, holdings.manifests), reverse=True)
         found.backups[name] = _listed(region, name, holdings, ids, request)
         found.newest[name] = _newest(region, name, holdings, found.backups[name])

@@ -150,13 +150,18 @@ class Repository:
             answer = self.client.head_object(Bucket=self.location.bucket, Key=self._full(key))
         return _info(key, answer, int(answer["ContentLength"]))
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects below ``prefix`` in the order of their keys; their encryption is not told."""
-        for page in self._pages("list_objects_v2", Prefix=self._full(prefix)):
+    def list(self, prefix: str = "", after: str = "", until: str | None = None) -> Iterator[ObjectInfo]:
+        """All objects below ``prefix``, from behind the key ``after`` to ``until``, in the order of their keys.
+
+        Their encryption is not told.
+        """
+        request = {"StartAfter": self._full(after)} if after else {}
+        for page in self._pages("list_objects_v2", Prefix=self._full(prefix), **request):
             for item in page.get("Contents", []):
-                yield ObjectInfo(
-                    self._relative(item["Key"]), item["Size"], item["ETag"], last_modified=item["LastModified"]
-                )
+                key = self._relative(item["Key"])
+                if until is not None and key > until:
+                    return
+                yield ObjectInfo(key, item["Size"], item["ETag"], last_modified=item["LastModified"])
 
     def folders(self, prefix: str = "") -> Iterator[str]:
         """The bare names of the folders directly below ``prefix`` (which ends with a slash, or is empty)."""

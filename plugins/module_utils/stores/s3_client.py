@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -64,7 +65,18 @@ def _core_session() -> Any:
 
     core = botocore.session.Session()
     core.register_component("data_loader", _loader())
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
     return core
+
+
+def _parse_time(value: Any) -> datetime:
+    """The times of a listing, one a key, for which botocore's parser of any form takes half of the whole time."""
+    from botocore.utils import parse_timestamp
+
+    try:
+        return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc) if value[-1] == "Z" else parse_timestamp(value)
+    except (TypeError, ValueError):
+        return parse_timestamp(value)
 
 
 @lru_cache(maxsize=1)
