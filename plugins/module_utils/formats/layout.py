@@ -43,7 +43,10 @@ def backup_time(backup_id: str) -> datetime:
 def _time_in(text: str) -> datetime | None:
     match = _ID.fullmatch(text)
     try:
-        return datetime(*map(int, match.groups()), tzinfo=timezone.utc) if match else None
+        if match is None:
+            return None
+        year, month, day, hour, minute, second = map(int, match.groups())
+        return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
     except ValueError:
         return None
 

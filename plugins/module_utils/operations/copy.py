@@ -44,6 +44,8 @@ from .object_copy import prove_object, put_proved, write_object
 from .repository_lock import collection_lock
 from .share import utc_now
 
+# One is read back while the next one is written.
+_OBJECTS_AT_ONCE = 2
 _Item = TypeVar("_Item")
 
 
@@ -247,7 +249,7 @@ def _copy_backup(copy: _BackupCopy, report: CopyReport, check: bool) -> None:
         report.unchanged.append(_names(copy.manifest, copy.destination))
         return
     began = time.monotonic()
-    entry: dict[str, Any] = {**_names(copy.manifest, copy.destination), "bytes": 0, "objects": 0, "objects_kept": 0}
+    entry: dict[str, Any] = {**_names(copy.manifest, copy.destination)}
     if check:
         entry["methods"] = _copy_objects(copy, entry, check)
     else:
@@ -262,17 +264,22 @@ def _copy_backup(copy: _BackupCopy, report: CopyReport, check: bool) -> None:
 
 def _copy_objects(copy: _BackupCopy, entry: dict[str, Any], check: bool) -> list[str]:
     """Copy what the destination lacks, counted in ``entry``; returns how."""
-    methods = set()
-    for key, stored in copy.objects():
+
+    def bring(item: tuple[str, dict[str, Any]]) -> str | None:
+        """One object, and how it was copied; None where the destination has it."""
+        key, stored = item
         if _is_proved(copy.destination, key, stored):
-            entry["objects_kept"] += 1
             if not check:
                 _complete_sidecar(copy.destination, key, stored)
-            continue
-        methods.add(_expected_method(copy) if check else _copy_object(copy, key, stored))
-        entry["objects"] += 1
-        entry["bytes"] += stored["size"]
-    return sorted(methods)
+            return None
+        return _expected_method(copy) if check else _copy_object(copy, key, stored)
+
+    objects = list(copy.objects())
+    with ThreadPoolExecutor(_OBJECTS_AT_ONCE, thread_name_prefix="copy-object") as threads:
+        methods = list(threads.map(bring, objects))
+    copied = [stored["size"] for (_key, stored), method in zip(objects, methods, strict=True) if method is not None]
+    entry |= {"objects": len(copied), "objects_kept": len(objects) - len(copied), "bytes": sum(copied)}
+    return sorted({method for method in methods if method is not None})
 
 
 def _is_committed(copy: _BackupCopy) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import islice, pairwise
 
 from ..formats import layout
 from ..stores.location import ObjectInfo
@@ -71,7 +71,7 @@ def _listing(region: Repository, backups: str) -> Iterator[ObjectInfo]:
         return
     bounds = [first[-1].key, *_cuts(backups, first[-1].key), None]
     with ThreadPoolExecutor(_RANGES, thread_name_prefix="holdings") as threads:
-        ranges = zip(bounds, bounds[1:], strict=False)
+        ranges = pairwise(bounds)
         for items in threads.map(lambda ends: list(region.list(backups, ends[0], ends[1])), ranges):
             yield from items
 

@@ -51,10 +51,10 @@ class PartPipeline:
         self.repository = repository
         self.part_size = part_size
         self._free: queue.Queue[bytearray] = queue.Queue()
-        buffers = buffers_for(part_size)
-        for _number in range(buffers):
+        self._buffers = buffers_for(part_size)
+        for _number in range(self._buffers):
             self._free.put(bytearray())
-        self._senders = ThreadPoolExecutor(buffers - 1, thread_name_prefix="part")
+        self._senders = ThreadPoolExecutor(self._buffers - 1, thread_name_prefix="part")
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="object-sha256")
         self._open: list[ObjectUpload] = []
         self._error: BaseException | None = None
@@ -83,7 +83,7 @@ class PartPipeline:
         buffer = self._free.get()
         if self._error is not None:
             self._free.put(buffer)
-            raise self._error
+        self.raise_error()
         if not buffer:
             buffer.extend(bytes(self.part_size))
         return buffer
@@ -91,6 +91,11 @@ class PartPipeline:
     def give_back(self, buffer: bytearray) -> None:
         """Return a buffer to those that are free."""
         self._free.put(buffer)
+
+    def free_memory(self) -> None:
+        """Nothing more is written: wait for what is being sent, and let the buffers go before objects are read back."""
+        for _number in range(self._buffers):
+            self._free.get()
 
     def hash_later(self, hasher: Any, view: memoryview) -> Future[None]:
         """Continue the hash of a whole object; in order, since one thread does it."""
@@ -104,9 +109,12 @@ class PartPipeline:
         """The upload is complete: there is nothing left to abort."""
         self._open.remove(upload)
 
-    def _noting_errors(self, send: Any, *args: Any) -> Any:
+    def raise_error(self) -> None:
+        """Raise what a worker has failed with, if one has."""
         if self._error is not None:
             raise self._error
+
+    def _noting_errors(self, send: Any, *args: Any) -> Any:
         try:
             return send(*args)
         except BaseException as error:
@@ -200,6 +208,7 @@ class ObjectUpload:
 
     def _send(self, number: int, buffer: bytearray, filled: int, hashed: Future[None]) -> StoredPart | ObjectInfo:
         try:
+            self._pipeline.raise_error()
             body = buffer if filled == len(buffer) else bytes(memoryview(buffer)[:filled])
             digest = hashlib.sha256(body).hexdigest()
             self.parts[number - 1] = digest

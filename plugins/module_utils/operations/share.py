@@ -313,6 +313,7 @@ def store_snapshot(
             raise structure_fault
         with _spooling():
             archives = splitter.finish()
+        pipeline.free_memory()
         return archives, {shard: upload.complete() for shard, upload in uploads.items()}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -73,10 +74,11 @@ def _parse_time(value: Any) -> datetime:
     """The times of a listing, one a key, for which botocore's parser of any form takes half of the whole time."""
     from botocore.utils import parse_timestamp
 
-    try:
-        return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc) if value[-1] == "Z" else parse_timestamp(value)
-    except (TypeError, ValueError):
-        return parse_timestamp(value)
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc)
+    moment: datetime = parse_timestamp(value)
+    return moment
 
 
 @lru_cache(maxsize=1)
