@@ -6,7 +6,8 @@
 The format is described in docs/formats.md. A segment is an 8-byte header (``wal``, a zero byte, u32le seed) and
 entries at 8-byte steps: u64le length, data, ``(4 - length) & 7`` zero bytes, u32le CRC. The CRC is CRC32-C over
 length, data and padding, continued from the CRC of the entry before; the first one continues from the seed.
-Reading stops at the first entry whose CRC does not fit: a torn tail or preallocated zeros.
+Reading stops at the first entry whose CRC does not fit: a torn tail or preallocated zeros. Qdrant writes the CRC last,
+so a file can be read while it is written: ``begin`` and ``scan_from`` go on where they stopped.
 """
 
 from __future__ import annotations
@@ -22,18 +23,24 @@ MAGIC = b"wal\x00"
 HEADER_SIZE = 8
 _CRC_SIZE = 4
 _SMALLEST = 16
+_BLOCK = 1 << 20
 _NAME = re.compile(r"^(closed|open)-(\d+)$")
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The valid entries of one file. ``ends[i]`` is the offset after entry ``i``; ``first`` its first index."""
+    """The valid entries in some bytes: a whole file, or framed entries alone.
+
+    ``first``: index of the first one, ``seed``: what its CRC continues from, ``start``: the offset where it begins;
+    ``ends[i]``: the offset after entry ``i``. ``name`` is the file's.
+    """
 
     name: str
     first: int
     seed: int
     ends: array[int]
+    start: int = HEADER_SIZE
 
     @property
     def stop(self) -> int:
@@ -43,7 +50,37 @@ class Segment:
     def offset(self, index: int) -> int:
         """Where the entry with this index begins (or, for ``stop``, where the last one ends)."""
         position = index - self.first
-        return HEADER_SIZE if position == 0 else self.ends[position - 1]
+        return self.start if position == 0 else self.ends[position - 1]
+
+    def framed_size(self, first: int, stop: int) -> int:
+        """The bytes of the entries ``first`` (inclusive) to ``stop`` (exclusive) with their framing."""
+        return self.offset(stop) - self.offset(first)
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a reader of one file stands.
+
+    ``index`` of the next entry, its ``offset`` in the file, and the ``crc`` that its own one continues from. The four
+    bytes before ``offset`` hold ``crc``, always.
+    """
+
+    index: int
+    offset: int
+    crc: int
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What was found from a position on.
+
+    ``entries``: with offsets into the bytes that were scanned. ``position``: after them. ``wanted``: the bytes from
+    there on that it takes to judge the next entry, where there were fewer; 0 where the next entry is not valid (yet).
+    """
+
+    entries: Segment
+    position: Position
+    wanted: int
 
 
 def _extend() -> object:
@@ -62,27 +99,61 @@ def _continued(crc: int) -> int:
     return ~reversed_bits & 0xFFFFFFFF
 
 
+def begin(name: str, first: int, header: bytes) -> Position | None:
+    """Where the entries of a file begin, None while its header is not written.
+
+    ``header``: its first 8 bytes, or fewer where it has fewer; ``first``: the index of its first entry. Raises
+    ``IntegrityError`` for a file of another format.
+    """
+    if len(header) < HEADER_SIZE or header[:4] == b"\x00\x00\x00\x00":
+        return None
+    if header[:4] != MAGIC:
+        raise IntegrityError(f"The WAL file {name} does not begin with 'wal': its format is unknown.")
+    return Position(first, HEADER_SIZE, int.from_bytes(header[4:8], "little"))
+
+
+def scan_from(name: str, position: Position, data: bytes, stop: int | None = None, at: int = 0) -> Scanned:
+    """The longest valid run of entries in ``data``, bytes of the file ``name`` of which ``position`` stands at ``at``.
+
+    ``stop``: go no further than to this index.
+    """
+    limit = None if stop is None else stop - position.index
+    ends, crc, wanted = _run(data, at, position.crc, limit)
+    entries = Segment(name, position.index, position.crc, ends, start=at)
+    end = entries.offset(entries.stop)
+    return Scanned(entries, Position(entries.stop, position.offset + end - at, crc), wanted)
+
+
 def scan(name: str, first: int, data: bytes) -> Segment:
     """The longest valid run of entries in the file ``name`` with content ``data`` (sparse tails may be left out)."""
-    ends: array[int] = array("Q")
-    if len(data) < HEADER_SIZE or data[:4] == b"\x00\x00\x00\x00":
-        return Segment(name, first, 0, ends)
-    if data[:4] != MAGIC:
-        raise IntegrityError(f"The WAL file {name} does not begin with 'wal': its format is unknown.")
+    position = begin(name, first, data[:HEADER_SIZE])
+    if position is None:
+        return Segment(name, first, 0, array("Q"))
+    return scan_from(name, position, data, at=position.offset).entries
+
+
+def _run(data: bytes, position: int, crc: int, limit: int | None) -> tuple[array[int], int, int]:
+    """The ends of at most ``limit`` valid entries from an offset on, the CRC after them, and how much more is wanted.
+
+    An entry of no bytes is none: Qdrant writes none, and one time in 2^32 the CRC of preallocated zeros is zero.
+    """
     extend = _extend()
-    seed = crc = int.from_bytes(data[4:8], "little")
-    position, size = HEADER_SIZE, len(data)
-    while position + _SMALLEST <= size:
+    ends: array[int] = array("Q")
+    size = len(data)
+    while limit is None or len(ends) < limit:
+        if position + _SMALLEST > size:
+            return ends, crc, _SMALLEST
         length = int.from_bytes(data[position : position + 8], "little")
         crc_at = position + 8 + length + ((4 - length) & 7)
         if crc_at + _CRC_SIZE > size:
+            return ends, crc, crc_at + _CRC_SIZE - position
+        # The C extension takes bytes only. A copy of 4 KiB costs less than its CRC.
+        new = extend(_continued(crc), data[position:crc_at])  # type: ignore[operator]
+        if not length or new != int.from_bytes(data[crc_at : crc_at + _CRC_SIZE], "little"):
             break
-        crc = extend(_continued(crc), data[position:crc_at])  # type: ignore[operator]
-        if crc != int.from_bytes(data[crc_at : crc_at + _CRC_SIZE], "little"):
-            break
-        position = crc_at + _CRC_SIZE
+        crc, position = new, crc_at + _CRC_SIZE
         ends.append(position)
-    return Segment(name, first, seed, ends)
+    return ends, crc, 0
 
 
 def entry_data(data: bytes, segment: Segment, index: int) -> bytes:
@@ -90,6 +161,14 @@ def entry_data(data: bytes, segment: Segment, index: int) -> bytes:
     start = segment.offset(index)
     length = int.from_bytes(data[start : start + 8], "little")
     return data[start + 8 : start + 8 + length]
+
+
+def entry_crc(data: bytes, segment: Segment, index: int) -> int:
+    """The CRC of the entry with this index; for ``segment.first - 1`` what the first one continues from."""
+    if index < segment.first:
+        return segment.seed
+    end = segment.offset(index + 1)
+    return int.from_bytes(data[end - _CRC_SIZE : end], "little")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -136,15 +215,21 @@ class Writer:
         self.header = MAGIC + seed.to_bytes(4, "little")
 
     def reframe(self, data: bytes, segment: Segment, first: int, stop: int) -> Iterator[bytes]:
-        """Pieces of the new segment: the entries ``first`` (inclusive) to ``stop`` (exclusive) of ``segment``."""
+        """Blocks of the new segment: the entries ``first`` (inclusive) to ``stop`` (exclusive) of ``segment``."""
         extend = _extend()
         crc = self._crc
         start = segment.offset(first)
+        pieces: list[bytes] = []
+        pending = 0
         for index in range(first, stop):
             end = segment.offset(index + 1)
             body = data[start : end - _CRC_SIZE]
             crc = extend(_continued(crc), body)  # type: ignore[operator]
-            yield body
-            yield crc.to_bytes(4, "little")
+            pieces += (body, crc.to_bytes(4, "little"))
+            pending += end - start
+            if pending >= _BLOCK:
+                yield b"".join(pieces)
+                pieces, pending = [], 0
             start = end
         self._crc = crc
+        yield b"".join(pieces)

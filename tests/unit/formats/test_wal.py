@@ -13,7 +13,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import wal
 from tests.made_snapshots import RECORDED, RECORDED_ENTRY, SEED, numbered, wal_segment
 
-ENTRIES = st.lists(st.binary(max_size=40), max_size=12)
+ENTRIES = st.lists(st.binary(min_size=1, max_size=40), max_size=12)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
