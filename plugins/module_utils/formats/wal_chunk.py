@@ -1,0 +1,209 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Archived WAL chunks: a header line (``wal_chunk_header``), then the framed entries compressed with zstd.
+
+A chunk is written while polls come in (``ChunkBuilder``), and read whole (``read_chunk``): a reader gets just the
+entries that Qdrant wrote, or an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from types import ModuleType
+
+from ..errors import IntegrityError, InvalidInput, MissingDependency
+from . import wal
+from .wal_chunk_header import MAX_POLLS, MAX_RUNS, ChunkHeader, Poll
+from .wal_join import Entries, missing_entries
+from .wal_layout import ReplicaLog
+
+_LEVEL = 3
+_HINT = "Take this object from another copy of the repository, or restore to a moment before it."
+
+
+def _zstandard() -> ModuleType:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise MissingDependency(
+            "The Python package zstandard is not installed on this host.", "Run: pip install zstandard"
+        ) from error
+    return zstandard
+
+
+class ChunkBuilder:
+    """Collects the polls of one log until they are sealed as one object: header, then all bytes of ``add``, ``finish``.
+
+    ``size``: bytes of entries so far; ``stop``: the index after the last one, None before the first.
+    """
+
+    def __init__(self, cluster: str, log: ReplicaLog) -> None:
+        self._cluster = cluster
+        self._log = log
+        self._compressor = _zstandard().ZstdCompressor(level=_LEVEL).compressobj()
+        self._sha256, self._stored_sha256 = hashlib.sha256(), hashlib.sha256()
+        self._stored_size = 0
+        self._runs: list[tuple[int, int]] = []
+        self._polls: list[Poll] = []
+        self._first = 0
+        self._crc = 0
+        self._previous_crc: int | None = None
+        self.size = 0
+        self.stop: int | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the chunk must be sealed before another poll."""
+        return len(self._polls) >= MAX_POLLS or len(self._runs) >= MAX_RUNS
+
+    def add(self, entries: Entries, after: datetime, before: datetime) -> bytes:
+        """The next bytes to store. ``entries`` follow those before, and were written between the two times (aware).
+
+        Raises ``InvalidInput`` for entries that do not follow, without any, or where the chunk is full.
+        """
+        follows = self.stop is None or (entries.first == self.stop and entries.previous_crc == self._crc)
+        if not follows or entries.first == entries.stop or self.is_full:
+            raise InvalidInput(f"The entries {entries.first} to {entries.stop - 1} do not go into this WAL chunk.")
+        if self.stop is None:
+            self._first, self._previous_crc = entries.first, entries.previous_crc
+        data = entries.data
+        for run in entries.runs:
+            if not self._runs or run.seed != self._crc:
+                self._runs.append((run.first, run.seed))
+            self._crc = wal.entry_crc(data, run, run.stop - 1)
+        self.stop = entries.stop
+        self._take_poll(Poll(entries.stop - 1, after, before))
+        self.size += len(data)
+        self._sha256.update(data)
+        return self._store(self._compressor.compress(data))
+
+    def finish(self) -> tuple[ChunkHeader, bytes]:
+        """Seal it: the header, and the last bytes to store."""
+        if self.stop is None:
+            raise InvalidInput("A WAL chunk without entries cannot be stored.")
+        rest = self._store(self._compressor.flush())
+        header = ChunkHeader(
+            cluster=self._cluster,
+            log=self._log,
+            first=self._first,
+            last=self.stop - 1,
+            previous_crc=self._previous_crc,
+            last_crc=self._crc,
+            runs=tuple(self._runs),
+            polls=tuple(self._polls),
+            size=self.size,
+            sha256=self._sha256.hexdigest(),
+            stored_size=self._stored_size,
+            stored_sha256=self._stored_sha256.hexdigest(),
+        )
+        return header, rest
+
+    def _take_poll(self, poll: Poll) -> None:
+        """One poll may bring its entries in several pieces: those with the same bounds are one."""
+        last = self._polls[-1] if self._polls else None
+        if last is not None and (last.after, last.before) == (poll.after, poll.before):
+            self._polls.pop()
+        self._polls.append(poll)
+
+    def _store(self, data: bytes) -> bytes:
+        self._stored_sha256.update(data)
+        self._stored_size += len(data)
+        return data
+
+
+def read_chunk(data: bytes) -> tuple[ChunkHeader, Entries]:
+    """The header and the entries of a whole object.
+
+    Everything is proved: the digests of header, stored and unpacked bytes, the chain of CRCs, and that there is just
+    one entry for each index. Raises ``IntegrityError`` otherwise.
+    """
+    header = ChunkHeader.parse(data)
+    stored = data[len(header.dump()) :]
+    if len(stored) != header.stored_size or hashlib.sha256(stored).hexdigest() != header.stored_sha256:
+        raise _damaged(header, "its bytes differ from the digest in its header")
+    zstandard = _zstandard()
+    # As a stream: a frame does not say how long it is, and gets no more memory than the header says.
+    decompressor = zstandard.ZstdDecompressor().stream_reader(stored)
+    try:
+        unpacked = decompressor.read(header.size + 1)
+    except zstandard.ZstdError as error:
+        raise _damaged(header, f"it cannot be decompressed ({error})") from error
+    if len(unpacked) != header.size or hashlib.sha256(unpacked).hexdigest() != header.sha256:
+        raise _damaged(header, "its entries differ from the digest in its header")
+    return header, Entries(unpacked, _runs(header, unpacked), header.previous_crc, header.last_crc)
+
+
+def _runs(header: ChunkHeader, data: bytes) -> tuple[wal.Segment, ...]:
+    """The entries in each run; every one must be there and valid, and nothing else."""
+    runs: list[wal.Segment] = []
+    offset = 0
+    stops = [index for index, _seed in header.runs[1:]] + [header.last + 1]
+    for (first, seed), stop in zip(header.runs, stops, strict=True):
+        run = wal.scan_from(header.key, wal.Position(first, offset, seed), data, stop, offset).entries
+        if run.stop != stop:
+            raise _damaged(header, f"entry {run.stop} in it is not valid")
+        runs.append(run)
+        offset = run.offset(stop)
+    if offset != len(data) or wal.entry_crc(data, runs[-1], header.last) != header.last_crc:
+        raise _damaged(header, "it does not end with its last entry")
+    return tuple(runs)
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A chunk that a restore needs, and which of its entries: ``first`` to ``last`` (inclusive)."""
+
+    header: ChunkHeader
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of these entries in a segment; None where they are a part of the chunk, which must be read then."""
+        whole = (self.first, self.last) == (self.header.first, self.header.last)
+        return self.header.size if whole else None
+
+
+def cover(headers: Iterable[ChunkHeader], first: int, last: int) -> list[Needed]:
+    """The chunks of one log that hold the entries ``first`` to ``last`` (inclusive), in order, each entry once.
+
+    Raises ``WalGap`` where entries are missing, ``IntegrityError`` where a chunk does not continue the one before.
+    """
+    needed: list[Needed] = []
+    following = first
+    for header in sorted(headers, key=lambda header: (header.first, -header.last)):
+        if header.last < following:
+            continue
+        if following > last:
+            break
+        if header.first > following:
+            raise missing_entries(following, min(header.first - 1, last))
+        if needed:
+            require_continuous(needed[-1].header, header)
+        needed.append(Needed(header, following, min(last, header.last)))
+        following = header.last + 1
+    if following <= last:
+        raise missing_entries(following, last)
+    return needed
+
+
+def require_continuous(before: ChunkHeader, after: ChunkHeader) -> None:
+    """Raise ``IntegrityError`` where the headers show that ``after`` is of another log than ``before``.
+
+    Chunks that overlap say nothing here: ``Joiner`` compares an entry that both have.
+    """
+    same_log = (before.cluster, before.log) == (after.cluster, after.log)
+    adjacent = after.first == before.last + 1
+    if not same_log or (adjacent and after.previous_crc != before.last_crc):
+        raise IntegrityError(
+            f"The archived WAL chunk {after.key} does not continue {before.key}.",
+            "They are of different timelines; restore to a moment before, or take another backup.",
+        )
+
+
+def _damaged(header: ChunkHeader, why: str) -> IntegrityError:
+    return IntegrityError(f"The archived WAL chunk {header.key} is damaged: {why}.", _HINT)

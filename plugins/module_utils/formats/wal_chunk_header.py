@@ -1,0 +1,203 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The header of an archived WAL chunk: whose entries it holds, which, when they were written, and their digests.
+
+It is the first line of the object: one JSON object in ASCII with sorted keys and without spaces. ``header_sha256`` is
+the SHA-256 of the same text without itself, ``kind`` and ``schema_version``, so a header proves itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from ..errors import IntegrityError
+from .manifest import canonical
+from .wal_layout import ReplicaLog, chunk_key
+
+SCHEMA_VERSION = 1
+KIND = "vectorops.qdrant_dr/wal"
+CODEC = "zstd"
+# A header is never longer, so the first 64 KiB of an object always hold it.
+MAX_HEADER = 64 * 1024
+# A poll takes at most 90 bytes, a run 34, names a few hundred: that stays below MAX_HEADER.
+MAX_POLLS = 400
+MAX_RUNS = 400
+_HINT = "Take this object from another copy of the repository, or restore to a moment before it."
+_INDEX_LIMIT = 1 << 64
+_CRC_LIMIT = 1 << 32
+_NUMBERS = {
+    "shard": _CRC_LIMIT,
+    "first": _INDEX_LIMIT,
+    "last": _INDEX_LIMIT,
+    "last_crc": _CRC_LIMIT,
+    "size": _INDEX_LIMIT,
+    "stored_size": _INDEX_LIMIT,
+}
+_TEXTS = ("cluster", "collection", "replica", "timeline", "sha256", "stored_sha256")
+_PLAIN = ("cluster", "first", "last", "previous_crc", "last_crc", "size", "sha256", "stored_size", "stored_sha256")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Poll:
+    """The entries up to ``last`` (from the one after the poll before) were written between two times (aware, UTC)."""
+
+    last: int
+    after: datetime
+    before: datetime
+
+
+@dataclass(frozen=True)
+class ChunkHeader:
+    """What a chunk says of itself.
+
+    ``first`` to ``last`` (inclusive): the indexes of its entries. ``previous_crc``: the CRC of the entry before in the
+    replica's log, None where that was not seen; ``last_crc``: that of the last entry. ``runs``: first index and seed
+    of each chain of CRCs. ``size``, ``sha256``: of the framed entries; ``stored_size``, ``stored_sha256``: of the
+    compressed bytes that follow the header.
+    """
+
+    cluster: str
+    log: ReplicaLog
+    first: int
+    last: int
+    previous_crc: int | None
+    last_crc: int
+    runs: tuple[tuple[int, int], ...]
+    polls: tuple[Poll, ...]
+    size: int
+    sha256: str
+    stored_size: int
+    stored_sha256: str
+
+    @property
+    def key(self) -> str:
+        """Where the chunk belongs in the repository."""
+        return chunk_key(self.log, self.first, self.last)
+
+    def bounds(self, index: int) -> tuple[datetime, datetime]:
+        """Between which times (UTC) an entry of this chunk was written."""
+        poll = next(poll for poll in self.polls if index <= poll.last)
+        return poll.after, poll.before
+
+    def dump(self) -> bytes:
+        """The first line of the object, with its line end."""
+        fields: dict[str, Any] = {
+            "cluster": self.cluster,
+            "collection": self.log.collection,
+            "shard": self.log.shard,
+            "replica": self.log.replica,
+            "timeline": self.log.timeline,
+            "first": self.first,
+            "last": self.last,
+            "previous_crc": self.previous_crc,
+            "last_crc": self.last_crc,
+            "runs": self.runs,
+            "polls": [[poll.last, _text(poll.after), _text(poll.before)] for poll in self.polls],
+            "size": self.size,
+            "sha256": self.sha256,
+            "stored_size": self.stored_size,
+            "stored_sha256": self.stored_sha256,
+            "codec": CODEC,
+        }
+        digest = hashlib.sha256(canonical(fields)).hexdigest()
+        whole = {"schema_version": SCHEMA_VERSION, "kind": KIND, **fields, "header_sha256": digest}
+        return canonical(whole) + b"\n"
+
+    @classmethod
+    def parse(cls, data: bytes) -> ChunkHeader:
+        """Read the header at the start of ``data``, an object or its first 64 KiB.
+
+        Raises ``IntegrityError`` for one that is cut short, altered, of another schema, or that contradicts itself.
+        """
+        line, end, _rest = data[:MAX_HEADER].partition(b"\n")
+        if not end:
+            raise IntegrityError("The archived WAL chunk has no complete header.", _HINT)
+        fields = _fields(line)
+        header = _header(fields)
+        # The same text again: so it is the one form there is, and its digest fits.
+        if header.dump() != line + end:
+            raise IntegrityError("The header of an archived WAL chunk was altered: its digest does not fit.", _HINT)
+        _require_order(header)
+        return header
+
+
+def _fields(line: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"The header of an archived WAL chunk is not JSON: {error}.", _HINT) from error
+    if not isinstance(fields, dict) or fields.get("kind") != KIND:
+        raise IntegrityError("The object is not a WAL chunk of this collection.", _HINT)
+    if fields.get("schema_version") != SCHEMA_VERSION or fields.get("codec") != CODEC:
+        raise IntegrityError(
+            f"The archived WAL chunk has schema version {fields.get('schema_version')!r} and codec "
+            f"{fields.get('codec')!r}; this version reads {SCHEMA_VERSION} and {CODEC}.",
+            "Use the version of vectorops.qdrant_dr that wrote it, or a newer one.",
+        )
+    return fields
+
+
+def _header(fields: dict[str, Any]) -> ChunkHeader:
+    """The header that JSON fields describe; ``IntegrityError`` where a field is missing or of another type."""
+    for name, limit in _NUMBERS.items():
+        _require(_is_number(fields.get(name), limit), name)
+    for name in _TEXTS:
+        _require(isinstance(fields.get(name), str), name)
+    _require(
+        fields.get("previous_crc", "") is None or _is_number(fields.get("previous_crc"), _CRC_LIMIT), "previous_crc"
+    )
+    try:
+        runs = tuple((index, seed) for index, seed in fields["runs"])
+        polls = tuple(Poll(last, _time(after), _time(before)) for last, after, before in fields["polls"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(
+            f"The header of an archived WAL chunk has no valid runs or polls: {error}.", _HINT
+        ) from error
+    _require(all(_is_number(index, _INDEX_LIMIT) and _is_number(seed, _CRC_LIMIT) for index, seed in runs), "runs")
+    _require(all(_is_number(poll.last, _INDEX_LIMIT) for poll in polls), "polls")
+    log = ReplicaLog(*(fields[name] for name in ("collection", "shard", "replica", "timeline")))
+    return ChunkHeader(
+        log=log,
+        runs=runs,
+        polls=polls,
+        **{name: fields[name] for name in _PLAIN},
+    )
+
+
+def _require_order(header: ChunkHeader) -> None:
+    """Indexes that cannot be those of one chunk would lead a reader astray even where the digest fits."""
+    runs = [index for index, _seed in header.runs]
+    polls = [poll.last for poll in header.polls]
+    _require(header.first <= header.last, "last")
+    _require(bool(runs) and runs[0] == header.first and runs[-1] <= header.last and _rise(runs), "runs")
+    _require(bool(polls) and polls[0] >= header.first and polls[-1] == header.last and _rise(polls), "polls")
+    _require(all(_SHA256.fullmatch(digest) for digest in (header.sha256, header.stored_sha256)), "sha256")
+
+
+def _rise(numbers: list[int]) -> bool:
+    return all(low < high for low, high in itertools.pairwise(numbers))
+
+
+def _require(condition: bool, name: str) -> None:
+    if not condition:
+        raise IntegrityError(f"The header of an archived WAL chunk lacks a valid {name!r}.", _HINT)
+
+
+def _is_number(value: object, limit: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)

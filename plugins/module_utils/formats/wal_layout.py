@@ -1,0 +1,60 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of archived WAL chunks in the repository. All keys are relative to ``<prefix>/<cluster>/``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from .layout import collection_prefix
+
+# As many digits as the largest index (u64) has: keys sort by index.
+_DIGITS = 20
+_CHUNK = re.compile(r"([^/]+)/wal/([0-9]{1,10})/([^/]+)/([0-9A-Za-z-]+)/([0-9]{20})-([0-9]{20})\.wal", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ReplicaLog:
+    """Whose log it is: one life of one replica.
+
+    ``replica`` is the name of its node or its peer id; ``timeline`` (letters, digits, hyphens) is the life of its WAL
+    between restores.
+    """
+
+    collection: str
+    shard: int
+    replica: str
+    timeline: str
+
+
+def wal_prefix(collection: str) -> str:
+    """The folder of all archived logs of one collection."""
+    return f"{collection_prefix(collection)}wal/"
+
+
+def replica_prefix(collection: str, shard: int, replica: str) -> str:
+    """The folder of all timelines of one replica."""
+    return f"{wal_prefix(collection)}{shard}/{quote(replica, safe='')}/"
+
+
+def timeline_prefix(log: ReplicaLog) -> str:
+    """The folder of the chunks of one timeline."""
+    return f"{replica_prefix(log.collection, log.shard, log.replica)}{log.timeline}/"
+
+
+def chunk_key(log: ReplicaLog, first: int, last: int) -> str:
+    """The object with the entries ``first`` to ``last``."""
+    return f"{timeline_prefix(log)}{first:0{_DIGITS}}-{last:0{_DIGITS}}.wal"
+
+
+def parse_chunk_key(key: str) -> tuple[ReplicaLog, int, int] | None:
+    """Whose log an object holds, its first and its last index; None where the key is not that of a chunk."""
+    match = _CHUNK.fullmatch(key)
+    if match is None:
+        return None
+    collection, shard, replica, timeline, first, last = match.groups()
+    log = ReplicaLog(collection, int(shard), unquote(replica), timeline)
+    return (log, int(first), int(last)) if chunk_key(log, int(first), int(last)) == key else None
