@@ -165,6 +165,12 @@ class WalGap(IntegrityError):
     code = "wal_gap"
 
 
+class UnknownWalOperation(DrError):
+    """The write-ahead log holds an operation that this version does not know."""
+
+    code = "unknown_wal_operation"
+
+
 class IncompleteBackup(DrError):
     """The shares that nodes have stored do not make one backup; ``result`` has the ``missing`` shards."""
 

@@ -49,6 +49,12 @@ class Entries:
         run = next(run for run in self.runs if run.first <= index < run.stop)
         return wal.entry_data(self.data, run, index)
 
+    def items(self, first: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Index and bytes of the entries ``first`` (inclusive) to ``stop`` (exclusive)."""
+        for run in self.runs:
+            for index in range(*(_part(run, first, stop) or (0, 0))):
+                yield index, wal.entry_data(self.data, run, index)
+
 
 class Joiner:
     """Re-frames pieces of one replica's log, added in order, as one segment with the entries ``first`` to ``last``.

@@ -1,0 +1,223 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the entries of a WAL mean: for people who look for the moment before a mistake, and for what a replay needs.
+
+An entry is a CBOR map with one key that names the operation and, where a client wrote it, ``clock_tag``. The names and
+shapes are those that Qdrant 1.16.3 writes (tests/integration/test_wal_operations.py). Everything else is an unknown
+operation, never one that is passed over; so is ``sync_points``, whose replay nothing has proved to be exact.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from ..errors import MissingDependency, UnknownWalOperation
+
+UNKNOWN = "unknown"
+CONDITIONAL = "conditional"
+PARTIAL_VECTORS = "partial_vectors"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One entry. Failed operations stand in the log like any other.
+
+    ``name``: Qdrant's; ``kind``: "upsert", "delete", "payload", "vectors", "index" or "unknown". ``ids``: of the
+    points that it names (UUIDs as text), None where only a ``filter`` chooses them. ``condition``: a filter that
+    existing points must match to be changed. ``vectors``: the names of the vectors that every upserted point has (""
+    for the unnamed one). ``field`` and ``schema``: of an index; without a ``schema`` it is deleted.
+    """
+
+    name: str
+    kind: str
+    ids: tuple[int | str, ...] | None = None
+    filter: dict[str, Any] | None = None
+    condition: dict[str, Any] | None = None
+    vectors: frozenset[str] | None = None
+    field: str | None = None
+    schema: str | dict[str, Any] | None = None
+
+    @property
+    def points(self) -> int | None:
+        """How many points it names, None where it does not say."""
+        return None if self.ids is None else len(self.ids)
+
+    def inexact(self, vector_names: Collection[str]) -> str | None:
+        """Why a replay need not be exact, None where it is; ``vector_names``: all those of the collection.
+
+        ``PARTIAL_VECTORS``: before Qdrant 1.19. ``CONDITIONAL``: before 1.19, for entries that the base's segments may
+        hold in part (S to L). ``UNKNOWN``: always.
+        """
+        if self.kind == UNKNOWN:
+            return UNKNOWN
+        if self.condition is not None:
+            return CONDITIONAL
+        return PARTIAL_VECTORS if self.vectors is not None and not self.vectors.issuperset(vector_names) else None
+
+
+def describe(entry: bytes) -> Operation:
+    """What an entry's bytes say; of an unknown operation only the ``name`` ("" where not even that can be told)."""
+    cbor2 = _cbor2()
+    try:
+        content = cbor2.loads(entry)
+        names = [name for name in content if name != "clock_tag"]
+    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError):
+        names = []
+    if len(names) != 1 or not isinstance(content, dict) or not isinstance(names[0], str):
+        return Operation("", UNKNOWN)
+    name = names[0]
+    reader = _READERS.get(name)
+    try:
+        return reader(name, _with_text_ids(content[name])) if reader is not None else Operation(name, UNKNOWN)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return Operation(name, UNKNOWN)
+
+
+def apply_index_operations(payload_indexes: dict[str, Any], entries: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
+    """A manifest's ``payload_indexes`` as they are after these entries (index in the log, bytes).
+
+    Raises ``UnknownWalOperation`` at the first unknown one: it might be about indexes.
+    """
+    found = dict(payload_indexes)
+    for index, entry in entries:
+        operation = describe(entry)
+        if operation.kind == UNKNOWN:
+            raise UnknownWalOperation(
+                f"Entry {index} of the log is an operation not known here: {operation.name or 'unreadable'}.",
+                f"Restore to a moment before it (index {index - 1}), or use a newer version of vectorops.qdrant_dr.",
+            )
+        if operation.field is None:
+            continue
+        if operation.schema is None:
+            found.pop(operation.field, None)
+        elif isinstance(operation.schema, dict):
+            found[operation.field] = {"data_type": operation.schema["type"], "params": operation.schema}
+        else:
+            found[operation.field] = {"data_type": operation.schema}
+    return found
+
+
+def _cbor2() -> ModuleType:
+    try:
+        import cbor2
+    except ImportError as error:
+        raise MissingDependency(
+            "The Python package cbor2 is not installed on this host.", "Run: pip install cbor2"
+        ) from error
+    return cbor2
+
+
+def _with_text_ids(value: Any) -> Any:
+    """The same value with UUIDs as text: Qdrant writes some as text, most as 16 bytes, and no other bytes."""
+    if isinstance(value, bytes):
+        return str(uuid.UUID(bytes=value))
+    if isinstance(value, dict):
+        return {key: _with_text_ids(item) for key, item in value.items()}
+    if isinstance(value, list) and not (value and isinstance(value[0], float)):
+        return [_with_text_ids(item) for item in value]
+    return value
+
+
+def _upsert(name: str, body: dict[str, Any], condition: dict[str, Any] | None = None) -> Operation:
+    (form,) = body
+    if form == "batch":
+        ids, names = _ids(body[form]["ids"]), [_vector_names(body[form]["vectors"])]
+    elif form == "points":
+        ids = _ids(point["id"] for point in body[form])
+        names = [_vector_names(point["vector"]) for point in body[form]]
+    else:
+        return Operation(name, UNKNOWN)
+    vectors = frozenset.intersection(*names) if names else None
+    return Operation(name, "upsert", ids, condition=condition, vectors=vectors)
+
+
+def _conditional(name: str, body: dict[str, Any]) -> Operation:
+    return _upsert(name, body["points_op"], _filter(body["condition"]))
+
+
+def _delete(name: str, body: dict[str, Any]) -> Operation:
+    return Operation(name, "delete", _ids(body["ids"]))
+
+
+def _payload(name: str, body: dict[str, Any]) -> Operation:
+    points, chosen = body.get("points"), body.get("filter")
+    if points is None and chosen is None:
+        return Operation(name, UNKNOWN)
+    ids = None if points is None else _ids(points)
+    return Operation(name, "payload", ids, None if chosen is None else _filter(chosen))
+
+
+def _update_vectors(name: str, body: dict[str, Any]) -> Operation:
+    condition = body.get("update_filter")
+    ids = _ids(point["id"] for point in body["points"])
+    return Operation(name, "vectors", ids, condition=None if condition is None else _filter(condition))
+
+
+def _delete_vectors(name: str, body: list[Any]) -> Operation:
+    chosen, _names = body
+    return Operation(name, "vectors", _ids(chosen["points"]))
+
+
+def _delete_vectors_by_filter(name: str, body: list[Any]) -> Operation:
+    chosen, _names = body
+    return Operation(name, "vectors", filter=_filter(chosen))
+
+
+def _create_index(name: str, body: dict[str, Any]) -> Operation:
+    schema = body["field_schema"]
+    if not isinstance(schema["type"] if isinstance(schema, dict) else schema, str):
+        return Operation(name, UNKNOWN)
+    return Operation(name, "index", field=_text(body["field_name"]), schema=schema)
+
+
+def _delete_index(name: str, body: str) -> Operation:
+    return Operation(name, "index", field=_text(body))
+
+
+_READERS: dict[str, Callable[[str, Any], Operation]] = {
+    "upsert_points": _upsert,
+    "upsert_points_conditional": _conditional,
+    "delete_points": _delete,
+    "delete_points_by_filter": lambda name, body: Operation(name, "delete", filter=_filter(body)),
+    "set_payload": _payload,
+    "overwrite_payload": _payload,
+    "delete_payload": _payload,
+    "clear_payload": _payload,
+    "clear_payload_by_filter": lambda name, body: Operation(name, "payload", filter=_filter(body)),
+    "update_vectors": _update_vectors,
+    "delete_vectors": _delete_vectors,
+    "delete_vectors_by_filter": _delete_vectors_by_filter,
+    "create_index": _create_index,
+    "delete_index": _delete_index,
+}
+
+
+def _ids(values: Iterable[Any]) -> tuple[int | str, ...]:
+    ids = tuple(values)
+    if any(isinstance(value, bool) or not isinstance(value, int | str) for value in ids):
+        raise ValueError("not the id of a point")
+    return ids
+
+
+def _vector_names(vectors: Any) -> frozenset[str]:
+    """The names in a map of vectors; "" for a vector, or a list of them, without a name."""
+    if isinstance(vectors, list):
+        return frozenset({""})
+    return frozenset(vectors.keys())
+
+
+def _filter(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("not a filter")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return value

@@ -1,0 +1,274 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a real Qdrant writes into its log for every operation of its client, and what is read out of it."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.collection_config import payload_indexes
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_operations import (
+    CONDITIONAL,
+    PARTIAL_VECTORS,
+    Operation,
+    apply_index_operations,
+    describe,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import NewEntries, WalFiles
+from tools.servers import QdrantServer
+
+pytestmark = pytest.mark.qdrant
+
+NAMES = ("dense", "multi", "sparse")
+UUID = str(uuid.UUID(int=5))
+VECTORS: dict[str, Any] = {
+    "dense": [1.0, 2.0],
+    "multi": [[1.0, 2.0], [3.0, 4.0]],
+    "sparse": models.SparseVector(indices=[1, 5], values=[0.5, 1.0]),
+}
+FILTER = models.Filter(
+    must=[
+        models.FieldCondition(key="k", match=models.MatchValue(value=1)),
+        models.HasIdCondition(has_id=[UUID]),
+    ]
+)
+AS_READ = {"must": [{"key": "k", "match": {"value": 1}}, {"has_id": [UUID]}]}
+BOTH = (1, UUID)
+PAYLOAD = {"k": 1, "t": {"x": [1.5, None, "\u00e4"]}}
+
+
+class Log:
+    """A collection of one shard, and what is new in its log."""
+
+    def __init__(self, server: QdrantServer, client: QdrantClient, name: str) -> None:
+        self.client, self.name = client, name
+        self.files = WalFiles(server.storage_path / "collections" / name / "0" / "wal")
+
+    def new(self) -> list[tuple[int, bytes]]:
+        items: list[tuple[int, bytes]] = []
+        while (found := self.files.poll()) is not None:
+            assert isinstance(found, NewEntries)
+            items += found.entries.items(found.entries.first, found.entries.stop)
+        return items
+
+    def described(self) -> list[Operation]:
+        return [describe(entry) for _index, entry in self.new()]
+
+
+@pytest.fixture
+def client(qdrant_server: QdrantServer) -> Iterator[QdrantClient]:
+    client = QdrantClient(url=qdrant_server.url, check_compatibility=False, timeout=60)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_log(qdrant_server: QdrantServer, client: QdrantClient) -> Iterator[Callable[..., Log]]:
+    logs: list[Log] = []
+
+    def make(**config: Any) -> Log:
+        name = f"w-{secrets.token_hex(6)}"
+        client.create_collection(name, shard_number=1, **config)
+        logs.append(Log(qdrant_server, client, name))
+        (empty,) = logs[-1].described()
+        assert (empty.name, empty.points, empty.inexact(NAMES)) == ("upsert_points", 0, None)
+        return logs[-1]
+
+    yield make
+    for log in logs:
+        log.files.close()
+        client.delete_collection(log.name)
+
+
+@pytest.fixture
+def log(make_log: Callable[..., Log]) -> Log:
+    """Of a collection with a dense, a multi and a sparse vector."""
+    dense = models.VectorParams(size=2, distance=models.Distance.DOT)
+    multi = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+    return make_log(
+        vectors_config={"dense": dense, "multi": dense.model_copy(update={"multivector_config": multi})},
+        sparse_vectors_config={"sparse": models.SparseVectorParams()},
+    )
+
+
+def point(number: int | str, vector: Any, payload: Any = None) -> models.PointStruct:
+    return models.PointStruct(id=number, vector=vector, payload=payload)
+
+
+Call = Callable[[QdrantClient, str], Any]
+OPERATIONS: dict[str, tuple[Call, Operation]] = {
+    "upsert": (
+        lambda client, name: client.upsert(name, [point(1, VECTORS, PAYLOAD), point(UUID, VECTORS)]),
+        Operation("upsert_points", "upsert", BOTH, vectors=frozenset(NAMES)),
+    ),
+    "upsert of a batch": (
+        lambda client, name: client.upsert(
+            name,
+            models.Batch(ids=[1, UUID], vectors={"dense": [[1, 2], [3, 4]]}, payloads=[PAYLOAD, {}]),
+        ),
+        Operation("upsert_points", "upsert", BOTH, vectors=frozenset({"dense"})),
+    ),
+    "upsert with some vectors": (
+        lambda client, name: client.upsert(name, [point(1, VECTORS), point(UUID, {"dense": [1, 2]})]),
+        Operation("upsert_points", "upsert", BOTH, vectors=frozenset({"dense"})),
+    ),
+    "upsert without vectors": (
+        lambda client, name: client.upsert(name, [point(1, {})]),
+        Operation("upsert_points", "upsert", (1,), vectors=frozenset()),
+    ),
+    "conditional upsert": (
+        lambda client, name: client.upsert(name, [point(1, VECTORS)], update_filter=FILTER),
+        Operation("upsert_points_conditional", "upsert", (1,), condition=AS_READ, vectors=frozenset(NAMES)),
+    ),
+    "set payload": (
+        lambda client, name: client.set_payload(name, PAYLOAD, points=[1, UUID]),
+        Operation("set_payload", "payload", BOTH),
+    ),
+    "set payload by filter below a key": (
+        lambda client, name: client.set_payload(name, PAYLOAD, points=FILTER, key="t.x"),
+        Operation("set_payload", "payload", filter=AS_READ),
+    ),
+    "overwrite payload": (
+        lambda client, name: client.overwrite_payload(name, PAYLOAD, points=[1, UUID]),
+        Operation("overwrite_payload", "payload", BOTH),
+    ),
+    "overwrite payload by filter": (
+        lambda client, name: client.overwrite_payload(name, PAYLOAD, points=FILTER),
+        Operation("overwrite_payload", "payload", filter=AS_READ),
+    ),
+    "delete payload": (
+        lambda client, name: client.delete_payload(name, ["k"], points=[1, UUID]),
+        Operation("delete_payload", "payload", BOTH),
+    ),
+    "delete payload by filter": (
+        lambda client, name: client.delete_payload(name, ["k"], points=FILTER),
+        Operation("delete_payload", "payload", filter=AS_READ),
+    ),
+    "clear payload": (
+        lambda client, name: client.clear_payload(name, [1, UUID]),
+        Operation("clear_payload", "payload", BOTH),
+    ),
+    "clear payload by filter": (
+        lambda client, name: client.clear_payload(name, models.FilterSelector(filter=FILTER)),
+        Operation("clear_payload_by_filter", "payload", filter=AS_READ),
+    ),
+    "update vectors": (
+        lambda client, name: client.update_vectors(
+            name,
+            [
+                models.PointVectors(id=1, vector={"dense": [5, 6]}),
+                models.PointVectors(id=UUID, vector={"sparse": VECTORS["sparse"], "multi": VECTORS["multi"]}),
+            ],
+        ),
+        Operation("update_vectors", "vectors", BOTH),
+    ),
+    "conditional update of vectors": (
+        lambda client, name: client.update_vectors(
+            name, [models.PointVectors(id=1, vector={"dense": [5, 6]})], update_filter=FILTER
+        ),
+        Operation("update_vectors", "vectors", (1,), condition=AS_READ),
+    ),
+    "delete vectors": (
+        lambda client, name: client.delete_vectors(name, ["dense"], [1, UUID]),
+        Operation("delete_vectors", "vectors", BOTH),
+    ),
+    "delete vectors by filter": (
+        lambda client, name: client.delete_vectors(name, ["dense", "sparse"], FILTER),
+        Operation("delete_vectors_by_filter", "vectors", filter=AS_READ),
+    ),
+    "delete": (
+        lambda client, name: client.delete(name, [1, UUID]),
+        Operation("delete_points", "delete", BOTH),
+    ),
+    "delete by filter": (
+        lambda client, name: client.delete(name, FILTER),
+        Operation("delete_points_by_filter", "delete", filter=AS_READ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "expected"), OPERATIONS.values(), ids=OPERATIONS)
+def test_an_operation_is_read_as_the_client_sent_it(log: Log, call: Call, expected: Operation) -> None:
+    log.client.upsert(log.name, [point(1, VECTORS, PAYLOAD), point(UUID, VECTORS, PAYLOAD)])
+    log.new()
+    call(log.client, log.name)
+    assert log.described() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("vector", "multi"), [([1.0, 2.0], False), ([[1.0, 2.0], [3.0, 4.0]], True)], ids=["dense", "multi"]
+)
+def test_a_vector_without_a_name_is_read(make_log: Callable[..., Log], vector: Any, multi: bool) -> None:
+    config = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM) if multi else None
+    log = make_log(vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT, multivector_config=config))
+    log.client.upsert(log.name, [point(1, vector), point(UUID, vector)])
+    log.client.upsert(log.name, models.Batch(ids=[1, UUID], vectors=[vector, vector]))
+    expected = Operation("upsert_points", "upsert", BOTH, vectors=frozenset({""}))
+    assert log.described() == [expected, expected]
+    assert expected.inexact([""]) is None
+
+
+def test_several_operations_of_one_request_are_entries_of_their_own(log: Log) -> None:
+    log.client.batch_update_points(
+        log.name,
+        [
+            models.UpsertOperation(upsert=models.PointsList(points=[point(9, VECTORS)])),
+            models.SetPayloadOperation(set_payload=models.SetPayload(payload=PAYLOAD, points=[9])),
+            models.DeleteOperation(delete=models.PointIdsList(points=[9])),
+        ],
+    )
+    assert [(operation.name, operation.ids) for operation in log.described()] == [
+        ("upsert_points", (9,)),
+        ("set_payload", (9,)),
+        ("delete_points", (9,)),
+    ]
+
+
+def test_a_failed_operation_stands_in_the_log_like_any_other(log: Log) -> None:
+    with pytest.raises(UnexpectedResponse):
+        log.client.upsert(log.name, [point(1, {**VECTORS, "dense": [1, 2, 3]})])
+    assert [(operation.name, operation.ids) for operation in log.described()] == [("upsert_points", (1,))]
+
+
+def test_what_a_replay_may_get_wrong_is_told_by_its_class(log: Log) -> None:
+    log.client.upsert(log.name, [point(1, VECTORS)])
+    log.client.upsert(log.name, [point(1, {"dense": [1, 2]})])
+    log.client.upsert(log.name, [point(1, VECTORS)], update_filter=FILTER)
+    log.client.delete(log.name, FILTER)
+    assert [operation.inexact(NAMES) for operation in log.described()] == [None, PARTIAL_VECTORS, CONDITIONAL, None]
+
+
+def test_payload_indexes_follow_the_log(log: Log, qdrant: Qdrant) -> None:
+    """After each step the indexes that Qdrant shows are those that the log so far leads to."""
+    schemas: dict[str, Any] = {
+        "number": models.PayloadSchemaType.INTEGER,
+        "text": models.TextIndexParams(
+            type=models.TextIndexType.TEXT, tokenizer=models.TokenizerType.WORD, lowercase=True, min_token_len=2
+        ),
+        "nested.tenant": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
+        "place": models.PayloadSchemaType.GEO,
+    }
+    client, name = log.client, log.name
+    steps: list[Callable[[], Any]] = [
+        *(lambda field=field: client.create_payload_index(name, field, schemas[field]) for field in schemas),
+        lambda: client.upsert(name, [point(1, VECTORS, {"number": 1})]),
+        lambda: client.delete_payload_index(name, "number"),
+        lambda: client.delete_payload_index(name, "absent"),
+        lambda: client.create_payload_index(name, "number", models.PayloadSchemaType.FLOAT),
+        lambda: client.delete_payload_index(name, "place"),
+    ]
+    reached: dict[str, Any] = {}
+    for step in steps:
+        step()
+        reached = apply_index_operations(reached, log.new())
+        assert reached == payload_indexes(qdrant.collection(name))
+    assert sorted(reached) == ["nested.tenant", "number", "text"]
