@@ -125,16 +125,26 @@ def read_chunk(data: bytes) -> tuple[ChunkHeader, Entries]:
     stored = data[len(header.dump()) :]
     if len(stored) != header.stored_size or hashlib.sha256(stored).hexdigest() != header.stored_sha256:
         raise _damaged(header, "its bytes differ from the digest in its header")
-    zstandard = _zstandard()
-    # As a stream: a frame does not say how long it is, and gets no more memory than the header says.
-    decompressor = zstandard.ZstdDecompressor().stream_reader(stored)
-    try:
-        unpacked = decompressor.read(header.size + 1)
-    except zstandard.ZstdError as error:
-        raise _damaged(header, f"it cannot be decompressed ({error})") from error
+    unpacked = _unpacked(header, stored)
     if len(unpacked) != header.size or hashlib.sha256(unpacked).hexdigest() != header.sha256:
         raise _damaged(header, "its entries differ from the digest in its header")
     return header, Entries(unpacked, _runs(header, unpacked), header.previous_crc, header.last_crc)
+
+
+def _unpacked(header: ChunkHeader, stored: bytes) -> bytes:
+    """The framed entries; never much more than the header says, whatever the frame would give."""
+    zstandard = _zstandard()
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        for piece in zstandard.ZstdDecompressor().read_to_iter(stored):
+            pieces.append(piece)
+            size += len(piece)
+            if size > header.size:
+                break
+    except zstandard.ZstdError as error:
+        raise _damaged(header, f"it cannot be decompressed ({error})") from error
+    return b"".join(pieces)
 
 
 def _runs(header: ChunkHeader, data: bytes) -> tuple[wal.Segment, ...]:

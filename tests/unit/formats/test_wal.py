@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import IntegrityError, WalGap
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import wal
-from tests.made_snapshots import RECORDED, RECORDED_ENTRY, SEED, numbered, wal_segment
+from tests.made_snapshots import RECORDED, RECORDED_ENTRY, SEED, chained_crc, numbered, wal_segment
 
 ENTRIES = st.lists(st.binary(min_size=1, max_size=40), max_size=12)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -86,6 +86,61 @@ def test_an_entry_that_stands_in_another_place_is_not_taken() -> None:
     one, two = wal_segment([b"first"]), wal_segment([b"first", b"second", b"third"])
     second = two[len(one) : len(wal_segment([b"first", b"second"]))]
     assert read(two[: len(one)] + second + second) == [b"first", b"second"]
+
+
+@given(ENTRIES, SEEDS, st.data())
+def test_a_file_that_is_being_written_is_read_on_without_its_start(
+    entries: list[bytes], seed: int, data: st.DataObject
+) -> None:
+    whole = wal_segment(entries, seed)
+    position, found = None, []
+    # A header comes as a whole: Qdrant writes it into a file of another name.
+    lengths = st.integers(0, len(whole)).filter(lambda length: length == 0 or length >= wal.HEADER_SIZE)
+    for length in [*sorted(data.draw(st.lists(lengths, max_size=6))), len(whole)]:
+        state = whole[:length].ljust(len(whole) + 64, b"\x00")
+        position = position or wal.begin("open-1", 5, state[:8])
+        if position is None:
+            continue
+        scanned = wal.scan_from("open-1", position, state[position.offset :])
+        found += entries_of(state[position.offset :], scanned.entries)
+        position = scanned.position
+        assert found == read(state)
+        assert position.index == 5 + len(found)
+        assert state[position.offset - 4 : position.offset] == position.crc.to_bytes(4, "little")
+    assert found == entries
+
+
+@given(ENTRIES, st.integers(1, 60))
+def test_a_file_is_read_in_pieces_however_small(entries: list[bytes], size: int) -> None:
+    whole = wal_segment(entries)
+    position = wal.begin("open-1", 0, whole[:8])
+    found: list[bytes] = []
+    while position is not None and position.offset < len(whole):
+        piece = whole[position.offset : position.offset + size]
+        scanned = wal.scan_from("open-1", position, piece)
+        if not scanned.entries.ends:
+            assert len(piece) < scanned.wanted <= len(whole) - position.offset
+            size = scanned.wanted
+        found += entries_of(piece, scanned.entries)
+        position = scanned.position
+    assert found == entries
+
+
+def test_a_scan_stops_where_it_is_told_to() -> None:
+    data = wal_segment(numbered(0, 9))
+    position = wal.begin("open-1", 0, data[:8])
+    assert position is not None
+    first = wal.scan_from("open-1", position, data, stop=4, at=8)
+    rest = wal.scan_from("open-1", first.position, data, at=first.position.offset)
+    assert entries_of(data, first.entries) == numbered(0, 4)
+    assert entries_of(data, rest.entries) == numbered(4, 9)
+    assert wal.entry_crc(data, rest.entries, 3) == wal.entry_crc(data, first.entries, 3) == rest.entries.seed
+
+
+def test_preallocated_zeros_are_no_entry_even_where_their_crc_is_zero() -> None:
+    seed = 0xF931DF69
+    assert chained_crc(seed, bytes(12)) == 0
+    assert read(wal_segment([], seed, capacity=4096)) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"wal", bytes(8), bytes(4096), wal_segment([]), wal_segment([], 0, 4096)])

@@ -1,0 +1,299 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Archived WAL chunks and the segment made of them: just the entries of one log, or an error."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import IntegrityError, InvalidInput, WalGap
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import wal
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk import (
+    ChunkBuilder,
+    cover,
+    read_chunk,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import (
+    MAX_HEADER,
+    ChunkHeader,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_join import Entries, Joiner
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import (
+    ReplicaLog,
+    chunk_key,
+    parse_chunk_key,
+)
+from tests.made_snapshots import numbered, wal_segment
+
+LOG = ReplicaLog("docs", 3, "node-1.example", "20261122T020000Z-a1b2c3")
+START = datetime(2026, 11, 22, 2, 0, tzinfo=timezone.utc)
+SECOND = timedelta(seconds=1)
+# Lengths of the files of a log, in entries.
+FILES = st.lists(st.integers(1, 6), min_size=1, max_size=5)
+
+
+def moment(poll: int) -> datetime:
+    return START + poll % 1_000_000 * SECOND
+
+
+def log_of(files: Sequence[int], first: int = 0, seed: int = 1) -> list[Entries]:
+    """The entries of a log with files of so many entries, one by one as a reader that polls often finds them."""
+    found: list[Entries] = []
+    crc: int | None = None
+    for number, length in enumerate(files):
+        data = wal_segment(numbered(first, first + length), seed + number)
+        position = wal.begin("open-1", first, data[:8])
+        for stop in range(first + 1, first + length + 1):
+            assert position is not None
+            scanned = wal.scan_from("open-1", position, data[position.offset :], stop)
+            framed = data[position.offset : scanned.position.offset]
+            found.append(Entries(framed, (scanned.entries,), crc, scanned.position.crc))
+            position, crc = scanned.position, scanned.position.crc
+        first += length
+    return found
+
+
+def sealed(polls: Sequence[Entries], log: ReplicaLog = LOG) -> bytes:
+    """The object with these entries, one poll each, that were made in the seconds before their index + 1."""
+    builder = ChunkBuilder("production", log)
+    stored = b"".join(builder.add(poll, moment(poll.first), moment(poll.stop)) for poll in polls)
+    header, rest = builder.finish()
+    return header.dump() + stored + rest
+
+
+def chunks_of(polls: Sequence[Entries], cuts: Sequence[int]) -> list[bytes]:
+    places = [0, *sorted(set(cuts) - {0, len(polls)}), len(polls)]
+    return [sealed(polls[start:stop]) for start, stop in itertools.pairwise(places)]
+
+
+def entries_of(entries: Entries) -> list[bytes]:
+    return [entry for _index, entry in entries.items(entries.first, entries.stop)]
+
+
+def joined(pieces: Sequence[Entries], first: int, last: int) -> bytes:
+    joiner = Joiner(first, last)
+    segment = joiner.header + b"".join(block for piece in pieces for block in joiner.add(piece))
+    joiner.finish()
+    return segment
+
+
+@given(FILES, st.integers(0, 1 << 40))
+def test_a_chunk_gives_back_its_entries_and_when_they_were_written(files: list[int], first: int) -> None:
+    polls = log_of(files, first)
+    last = first + sum(files) - 1
+    header, entries = read_chunk(sealed(polls))
+    assert entries_of(entries) == numbered(first, last + 1)
+    assert (header.first, header.last, header.log, header.cluster) == (first, last, LOG, "production")
+    assert header.key == chunk_key(LOG, first, last)
+    assert len(header.runs) == len(files), "one for each file"
+    assert (header.previous_crc, header.last_crc) == (None, polls[-1].last_crc)
+    assert header.bounds(last) == (moment(last), moment(last + 1))
+
+
+@settings(max_examples=300)
+@given(FILES, st.data())
+def test_a_flipped_bit_is_found_wherever_it_is(files: list[int], data: st.DataObject) -> None:
+    whole = bytearray(sealed(log_of(files)))
+    bit = data.draw(st.integers(0, len(whole) * 8 - 1))
+    whole[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(IntegrityError):
+        read_chunk(bytes(whole))
+
+
+@given(FILES, st.data())
+def test_a_cut_or_longer_chunk_is_refused(files: list[int], data: st.DataObject) -> None:
+    whole = sealed(log_of(files))
+    for other in (whole[: data.draw(st.integers(0, len(whole) - 1))], whole + b"\x00"):
+        with pytest.raises(IntegrityError):
+            read_chunk(other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"last": 9},
+        {"first": 1},
+        {"last_crc": 1},
+        {"runs": ((0, 7), (2, 2))},
+        {"runs": ((0, 1),)},
+        {"runs": ((0, 1), (1, 2))},
+        {"runs": ((0, 1), (1, 2), (1, 2))},
+        {"runs": ()},
+        {"polls": ()},
+        {"size": 10**15},
+        {"size": 3},
+        {"sha256": "0" * 64},
+    ],
+)
+def test_a_header_that_is_sound_in_itself_is_still_compared_with_the_entries(change: dict[str, object]) -> None:
+    whole = sealed(log_of([2, 2]))
+    header = ChunkHeader.parse(whole)
+    body = whole[len(header.dump()) :]
+    assert read_chunk(header.dump() + body)[0] == header
+    with pytest.raises(IntegrityError):
+        read_chunk(replace(header, **change).dump() + body)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (b'"schema_version":1', b'"schema_version":2', "schema version 2"),
+        (b'"codec":"zstd"', b'"codec":"lz4"', "codec 'lz4'"),
+        (b"qdrant_dr/wal", b"qdrant_dr/backup", "not a WAL chunk"),
+        (b'"first":0', b'"first": 0', "altered"),
+        (b'"first":0', b'"first":"0"', "'first'"),
+        (b'"shard":3,', b"", "'shard'"),
+        (b'"previous_crc":null,', b"", "'previous_crc'"),
+        (b'"polls":[', b'"polls":[[],', "polls"),
+        (b"\n", b"", "no complete header"),
+    ],
+)
+def test_an_unreadable_header_says_why(old: bytes, new: bytes, why: str) -> None:
+    whole = sealed(log_of([2])).replace(old, new, 1)
+    with pytest.raises(IntegrityError, match=why):
+        read_chunk(whole[: whole.index(b"}") + 1] if old == b"\n" else whole)
+
+
+def test_a_header_fits_into_what_a_reader_fetches_of_it() -> None:
+    log = ReplicaLog("\U0001f600" * 255, 2**31, "\U0001f600" * 255, "t" * 64)
+    builder = ChunkBuilder("\U0001f600" * 255, log)
+    polls = log_of([1] * 500, first=1 << 63, seed=1 << 31)
+    while not builder.is_full:
+        poll = polls.pop(0)
+        builder.add(poll, START, START + len(polls) * SECOND)
+    header, _rest = builder.finish()
+    assert ChunkHeader.parse(header.dump()) == header
+    assert len(header.dump()) <= MAX_HEADER
+    with pytest.raises(InvalidInput):
+        builder.add(polls[0], START, START)
+
+
+def test_pieces_of_one_poll_have_its_bounds() -> None:
+    builder = ChunkBuilder("production", LOG)
+    for piece in log_of([2, 1]):
+        builder.add(piece, moment(0), moment(9))
+    header = builder.finish()[0]
+    assert [(poll.last, poll.after, poll.before) for poll in header.polls] == [(2, moment(0), moment(9))]
+
+
+def test_only_what_follows_goes_into_a_chunk() -> None:
+    polls = log_of([3, 3])
+    builder = ChunkBuilder("production", LOG)
+    with pytest.raises(InvalidInput, match="without entries"):
+        builder.finish()
+    builder.add(polls[0], START, START)
+    for other in (polls[2], polls[0], log_of([3], seed=5)[1]):
+        with pytest.raises(InvalidInput):
+            builder.add(other, START, START)
+
+
+@given(FILES, st.data())
+def test_chunks_become_one_segment_of_any_of_their_entries(files: list[int], data: st.DataObject) -> None:
+    begin = data.draw(st.integers(0, 1000))
+    polls = log_of(files, begin)
+    stop = begin + len(polls)
+    first = data.draw(st.integers(begin, stop - 1))
+    last = data.draw(st.integers(first, stop - 1))
+    chunks = [read_chunk(chunk) for chunk in chunks_of(polls, data.draw(st.lists(st.integers(0, len(polls)))))]
+    entries = {header.key: entries for header, entries in chunks}
+    needed = cover([header for header, _entries in reversed(chunks)], first, last)
+    segment = joined([entries[piece.header.key] for piece in needed], first, last)
+    assert segment == wal_segment(numbered(first, last + 1), seed=int.from_bytes(segment[4:8], "little"))
+    sizes = [piece.size or entries[piece.header.key].framed_size(piece.first, piece.last + 1) for piece in needed]
+    assert len(segment) == wal.HEADER_SIZE + sum(sizes), "known before a byte of it is made"
+
+
+@given(FILES, st.data())
+def test_chunks_that_overlap_are_joined_where_they_agree(files: list[int], data: st.DataObject) -> None:
+    polls = log_of(files)
+    stop = len(polls)
+    spans = data.draw(st.lists(st.tuples(st.integers(0, stop - 1), st.integers(1, stop)), max_size=4))
+    whole = [(0, (stop + 1) // 2), (stop // 2, stop)]
+    chunks = [read_chunk(sealed(polls[a:b])) for a, b in [*whole, *spans] if a < b]
+    needed = cover([header for header, _entries in chunks], 0, stop - 1)
+    assert [piece.first for piece in needed[1:]] == [piece.last + 1 for piece in needed[:-1]], "each entry once"
+    ordered = sorted((entries for _header, entries in chunks), key=lambda entries: entries.first)
+    segment = joined(ordered, 0, stop - 1)
+    assert segment == wal_segment(numbered(0, stop), seed=int.from_bytes(segment[4:8], "little"))
+
+
+@pytest.mark.parametrize(
+    ("spans", "first", "last", "lost"),
+    [
+        ([(0, 2), (3, 6)], 0, 5, "2 to 2"),
+        ([(0, 2), (3, 6)], 1, 2, "2 to 2"),
+        ([(2, 6)], 0, 5, "0 to 1"),
+        ([(0, 4)], 1, 5, "4 to 5"),
+        ([], 3, 3, "3 to 3"),
+    ],
+)
+def test_missing_entries_are_named(spans: list[tuple[int, int]], first: int, last: int, lost: str) -> None:
+    polls = log_of([2, 2, 2])
+    chunks = [read_chunk(sealed(polls[a:b])) for a, b in spans]
+    with pytest.raises(WalGap, match=f"lacks the entries {lost}"):
+        cover([header for header, _entries in chunks], first, last)
+    with pytest.raises(WalGap, match=f"lacks the entries {lost.split()[0]} to"):
+        joined([entries for _header, entries in chunks], first, last)
+
+
+def test_what_is_not_needed_may_be_missing() -> None:
+    polls = log_of([2, 2, 2])
+    headers = [ChunkHeader.parse(sealed(polls[a:b])) for a, b in [(0, 1), (2, 4), (5, 6)]]
+    assert [(piece.first, piece.last) for piece in cover(headers, 2, 3)] == [(2, 3)]
+
+
+def test_chunks_of_another_log_are_not_joined() -> None:
+    """The indexes fit, and everything in each chunk is sound: a timeline that was not noticed when it began."""
+    mine, other = log_of([2, 2, 2]), log_of([2, 2, 2], seed=9)
+    first, second = read_chunk(sealed(mine[:3])), read_chunk(sealed(other[3:]))
+    with pytest.raises(IntegrityError, match="does not continue"):
+        cover([first[0], second[0]], 0, 5)
+    with pytest.raises(IntegrityError, match="do not continue the log that ends with entry 2"):
+        joined([first[1], second[1]], 0, 5)
+    renamed = read_chunk(sealed(mine[3:], replace(LOG, replica="node-2")))
+    with pytest.raises(IntegrityError, match="does not continue"):
+        cover([first[0], renamed[0]], 0, 5)
+    foreign = wal_segment([b"another log"] * 6)
+    with pytest.raises(IntegrityError, match="do not continue"):
+        joined([first[1], Entries(foreign, (wal.scan("closed-0", 0, foreign),))], 0, 5)
+
+
+def test_the_log_of_a_base_is_joined_with_chunks() -> None:
+    """It was re-framed as one segment, so its CRCs are not those of the chunks: an entry that both have is compared."""
+    base = wal_segment(numbered(2, 5), seed=77)
+    pieces = [Entries(base, (wal.scan("closed-2", 2, base),)), read_chunk(sealed(log_of([3, 3, 3])[4:]))[1]]
+    segment = joined(pieces, 2, 8)
+    assert segment == wal_segment(numbered(2, 9), seed=int.from_bytes(segment[4:8], "little"))
+
+
+def test_keys_sort_by_index_and_are_read_back() -> None:
+    keys = [chunk_key(LOG, first, first + 1) for first in (0, 9, 10, 10**12, 2**64 - 2)]
+    assert keys == sorted(keys)
+    assert keys[1] == f"docs/wal/3/node-1.example/{LOG.timeline}/{9:020}-{10:020}.wal"
+    for replica in ("7123456789", "a/b:c %2F", "\u00e4"):
+        log = replace(LOG, replica=replica)
+        assert chunk_key(log, 3, 7).count("/") == 5
+        assert parse_chunk_key(chunk_key(log, 3, 7)) == (log, 3, 7)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "docs/index.json",
+        f"docs/wal/3/n/t/{1:020}-{2:020}.wal.tmp",
+        f"docs/wal/03/n/t/{1:020}-{2:020}.wal",
+        "docs/wal/3/n/t/1-2.wal",
+        f"docs/wal/3/n/{1:020}-{2:020}.wal",
+        f"docs/wal/3/a b/t/{1:020}-{2:020}.wal",
+    ],
+)
+def test_other_keys_are_not_those_of_chunks(key: str) -> None:
+    assert parse_chunk_key(key) is None
