@@ -124,8 +124,8 @@ def folder_of(key: str) -> str | None:
 
 
 def recorded_backup(key: str) -> str | None:
-    """The backup whose record of verifications has this key, None if it is none."""
-    found = re.fullmatch(r"[^/]+/verified/([^/]+)\.json", key)
+    """The backup whose record of verifications or of data keys has this key, None if it is none."""
+    found = re.fullmatch(r"[^/]+/(?:verified|keys)/([^/]+)\.json", key)
     return found.group(1) if found and is_backup_id(found.group(1)) else None
 
 
@@ -137,6 +137,21 @@ def verified_prefix(collection: str) -> str:
 def verified_key(collection: str, backup_id: str) -> str:
     """What the last verifications of a backup found in this repository."""
     return f"{verified_prefix(collection)}{backup_id}.json"
+
+
+def keys_prefix(collection: str) -> str:
+    """The folder of data keys that were wrapped again."""
+    return f"{check_collection_name(collection)}/keys/"
+
+
+def keys_key(collection: str, backup_id: str) -> str:
+    """The data keys of a backup, wrapped again after it was made."""
+    return f"{keys_prefix(collection)}{backup_id}.json"
+
+
+def record_keys(collection: str, backup_id: str) -> list[str]:
+    """All that stands beside a backup and goes with it."""
+    return [verified_key(collection, backup_id), keys_key(collection, backup_id)]
 
 
 def shard_key(backup_id: str, shard: int, attempt: int = 0) -> str:

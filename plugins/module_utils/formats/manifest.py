@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The manifest: everything that is needed to restore a backup and to prove it.
 
-Schema 1, one JSON object; its fields are those of ``REQUIRED`` below. ``manifest_sha256`` is the SHA-256 of the
+Schema 1, one JSON object; its fields are those of ``REQUIRED`` below, and ``data_keys`` of a backup that was encrypted
+before it was sent: the id of each data key with its wrap (``key_wrap``). ``manifest_sha256`` is the SHA-256 of the
 canonical JSON (sorted keys, no spaces, ASCII) of all other fields, so a manifest proves itself.
 """
 
@@ -15,7 +16,10 @@ import re
 from typing import Any
 
 from ..errors import DamagedManifest
+from .canonical import canonical
+from .key_wrap import check_wrap, is_key_id, master_key_of
 from .layout import is_backup_id, is_shard_key
+from .sealed import OVERHEAD
 
 SCHEMA_VERSION = 1
 KIND = "vectorops.qdrant_dr/backup"
@@ -48,12 +52,8 @@ _OBJECT: dict[str, type | tuple[type, ...]] = {
     "wal_offset": int,
     "encryption": dict,
 }
+_SEALED: dict[str, type | tuple[type, ...]] = {"data_key": str, "plain_size": int, "plain_sha256": str}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def canonical(value: Any) -> bytes:
-    """The one JSON text of a value that digests are made of."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
 class Manifest:
@@ -74,6 +74,7 @@ class Manifest:
         self.points: dict[str, int] = fields["points"]
         self.shards: list[dict[str, Any]] = fields["shards"]
         self.probes: dict[str, Any] = fields["probes"]
+        self.data_keys: dict[str, dict[str, Any]] = fields.get("data_keys", {})
         self.sha256 = hashlib.sha256(canonical(fields)).hexdigest()
 
     @property
@@ -117,6 +118,7 @@ class Manifest:
             "shards": len(self.shards),
             "size": self.size,
             "encryption": sorted({shard["object"]["encryption"]["mode"] for shard in self.shards}),
+            "client_encryption": sorted({master_key_of(wrap) for wrap in self.data_keys.values()}),
             "manifest_sha256": self.sha256,
         }
 
@@ -167,9 +169,11 @@ def _check(fields: dict[str, Any]) -> None:
     for shard in fields["shards"]:
         _fields("a shard", shard, _SHARD)
         _check_object(fields["backup_id"], shard["shard"], shard["object"])
+        _check_sealed(shard["shard"], shard["object"])
     numbers = [shard["shard"] for shard in fields["shards"]]
     if len(set(numbers)) != len(numbers):
         raise DamagedManifest("The manifest lists a shard twice.", _HINT)
+    _check_data_keys(fields)
 
 
 def _check_object(backup_id: str, shard: int, stored: dict[str, Any]) -> None:
@@ -181,6 +185,33 @@ def _check_object(backup_id: str, shard: int, stored: dict[str, Any]) -> None:
         raise DamagedManifest(f"The parts of shard {shard} do not add up to its size.", _HINT)
     if not all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in [*parts, stored["sha256"]]):
         raise DamagedManifest(f"A digest of shard {shard} is not a SHA-256.", _HINT)
+
+
+def _check_sealed(shard: int, stored: dict[str, Any]) -> None:
+    if "client_encryption" not in stored:
+        return
+    sealed = stored["client_encryption"]
+    _fields(f"the client_encryption of shard {shard}", sealed, _SEALED)
+    if sealed["plain_size"] <= 0 or sealed["plain_size"] + OVERHEAD * len(stored["parts"]) != stored["size"]:
+        raise DamagedManifest(f"The encrypted size of shard {shard} does not fit its plain size.", _HINT)
+    if not _SHA256.fullmatch(sealed["plain_sha256"]):
+        raise DamagedManifest(f"A digest of shard {shard} is not a SHA-256.", _HINT)
+
+
+def _check_data_keys(fields: dict[str, Any]) -> None:
+    """The keys of all that is encrypted, and no others: where one part is encrypted, all of the backup is."""
+    data_keys = fields.get("data_keys", {})
+    if not isinstance(data_keys, dict) or not all(map(is_key_id, data_keys)):
+        raise DamagedManifest("The data keys of the manifest have no valid ids.", _HINT)
+    for key_id, wrap in data_keys.items():
+        check_wrap(wrap, f"the data key {key_id}")
+    used = [shard["object"].get("client_encryption", {}).get("data_key") for shard in fields["shards"]]
+    if data_keys or any(used) or "sealed" in fields["probes"]:
+        if "sealed" in fields["probes"]:
+            _fields("the sealed probes", fields["probes"]["sealed"], {"data_key": str, "text": str})
+            used.append(fields["probes"]["sealed"]["data_key"])
+        if set(used) != set(data_keys):
+            raise DamagedManifest("The manifest does not wrap the data keys that its objects need.", _HINT)
 
 
 def _fields(what: str, value: Any, required: dict[str, type | tuple[type, ...]]) -> None:

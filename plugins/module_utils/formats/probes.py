@@ -12,13 +12,20 @@ Shape in the manifest::
 
 The query vectors stand in it whole, so that probes need nothing but the restored collection. An empty collection has
 no queries, and ``vectors`` is empty.
+
+Of a backup that is encrypted before it is sent, ``vectors`` is empty and ``sealed`` holds the whole: ``{"data_key": its
+id, "text": base64 of the JSON text, encrypted as an object of one part (``sealed``)}``.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
-from ..errors import DamagedManifest
+from ..errors import DamagedManifest, InvalidInput
+from .canonical import canonical
+from .sealed import PROBES, open_text, seal_text
 
 Scored = dict[str, Any]
 
@@ -46,8 +53,32 @@ def mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def has_queries(probes: dict[str, Any]) -> bool:
+    """Whether there is anything to ask, encrypted or not."""
+    return bool(probes["vectors"] or "sealed" in probes)
+
+
+def seal_probes(probes: dict[str, Any], data_key: bytes, key_id: str, salt: bytes) -> dict[str, Any]:
+    """The same probes, to be read with their data key only; ``salt``: 32 random bytes."""
+    if not has_queries(probes):
+        return probes
+    text = seal_text(canonical(probes), data_key, key_id, salt, PROBES)
+    return {"k": probes["k"], "vectors": {}, "sealed": {"data_key": key_id, "text": text}}
+
+
+def open_probes(probes: dict[str, Any], data_keys: Mapping[str, bytes]) -> dict[str, Any]:
+    """The probes, opened if they are sealed. Raises ``DamagedBackup`` where that fails."""
+    if "sealed" not in probes:
+        return probes
+    key_id, text = probes["sealed"]["data_key"], probes["sealed"]["text"]
+    opened: dict[str, Any] = json.loads(open_text(text, data_keys[key_id], key_id, "the recall probes", PROBES))
+    return opened
+
+
 def check_probes(probes: dict[str, Any]) -> None:
-    """Raise DamagedManifest when ``probes`` does not have the shape above."""
+    """Raise DamagedManifest when ``probes`` does not have the shape above, InvalidInput when they are sealed."""
+    if "sealed" in probes:
+        raise InvalidInput("The recall probes are encrypted.", "A restore opens them, with the key of their backup.")
     try:
         right = isinstance(probes["k"], int) and probes["k"] > 0
         for vector in probes["vectors"].values():

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import IncompleteBackup
 from .manifest import Manifest
+from .probes import has_queries
 
 Json = dict[str, Any]
 
@@ -31,6 +32,9 @@ def assemble(shares: list[Json], expected: Collection[int], started: str, finish
     reasons += [f"shard {number} is there twice" for number in sorted({n for n in numbers if numbers.count(n) > 1})]
     reasons += [f"shard {number} was not asked for" for number in sorted(set(numbers) - set(expected))]
     reasons += [f"the nodes disagree on {name}" for name in _SAME if any(s[name] != shares[0][name] for s in shares)]
+    if len({"data_keys" in share for share in shares}) > 1:
+        plain = ", ".join(share["node"] for share in shares if "data_keys" not in share)
+        reasons.append(f"{plain} did not encrypt its share, and others did")
     if reasons or not shares:
         raise IncompleteBackup(
             f"The shares of the nodes do not make a backup: {'; '.join(reasons) or 'there are none'}.",
@@ -60,8 +64,15 @@ def assemble(shares: list[Json], expected: Collection[int], started: str, finish
                 "snapshot_finished": max(snapshot["finished"] for snapshot in snapshots),
                 "finished": finished,
             },
+            **_data_keys(shares),
         }
     )
+
+
+def _data_keys(shares: list[Json]) -> Json:
+    """The wraps of all shares; nothing where nothing is encrypted."""
+    wraps = {key_id: wrap for share in shares for key_id, wrap in share.get("data_keys", {}).items()}
+    return {"data_keys": wraps} if wraps else {}
 
 
 def _common_probes(shares: list[Json], quiet: bool) -> Json:
@@ -70,5 +81,5 @@ def _common_probes(shares: list[Json], quiet: bool) -> Json:
     A node knows that its own probes lasted while it made its share. Where points came or went between the shares of
     several nodes, some of them have neighbours that others have not, and no probe can judge the whole.
     """
-    recorded = next((share["probes"] for share in shares if share["probes"]["vectors"]), shares[0]["probes"])
-    return recorded if quiet or len(shares) == 1 else {**recorded, "vectors": {}}
+    recorded = next((share["probes"] for share in shares if has_queries(share["probes"])), shares[0]["probes"])
+    return recorded if quiet or len(shares) == 1 else {"k": recorded["k"], "vectors": {}}

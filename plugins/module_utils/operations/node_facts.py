@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 from ..errors import QdrantError, QdrantUnauthorized, QdrantUnreachable
+from ..formats.canonical import canonical
 from ..formats.collection_config import point_bytes
-from ..formats.manifest import canonical
 from ..stores.qdrant import Qdrant
 
 Json = dict[str, Any]

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DamagedManifest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.canonical import canonical
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import (
     REQUIRED,
     SCHEMA_VERSION,
     Manifest,
-    canonical,
 )
 from tests.made_backups import manifest_of
 
@@ -269,3 +269,68 @@ def test_the_summary_says_what_a_catalogue_shows() -> None:
     assert summary["size"] == sum(map(len, SHARDS)) == made().size
     assert summary["encryption"] == ["AES256"]
     assert made().object_key(made().shards[1]) == f"docs/backups/{BACKUP}/shards/1.snapshot"
+
+
+KEY_ID = "0" * 32
+WRAP = {"kind": "aws:kms", "key_id": "arn:aws:kms:eu-central-1:1:key/a", "wrapped": "AAAA"}
+
+
+def encrypted(**changes: Any) -> dict[str, Any]:
+    """The fields of a backup that was encrypted before it was sent; ``changes`` go into its last shard's facts."""
+    fields = copy.deepcopy(made(data_keys={}).fields)
+    for shard in fields["shards"]:
+        stored = shard["object"]
+        plain_size = stored["size"]
+        stored["size"] += 80 * len(stored["parts"])
+        stored["part_size"] += 80
+        stored["client_encryption"] = {"data_key": KEY_ID, "plain_size": plain_size, "plain_sha256": "0" * 64}
+    fields["shards"][-1]["object"]["client_encryption"] |= changes
+    return {**fields, "data_keys": {KEY_ID: WRAP}}
+
+
+def test_an_encrypted_backup_names_its_master_keys() -> None:
+    manifest = Manifest(encrypted())
+    assert parse(manifest.dump()).fields == manifest.fields
+    assert manifest.summary()["client_encryption"] == [WRAP["key_id"]]
+    assert (made().summary()["client_encryption"], made().data_keys) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"plain_size": 0}, "does not fit its plain size"),
+        ({"plain_size": 2}, "does not fit its plain size"),
+        ({"plain_sha256": "0" * 63}, "not a SHA-256"),
+        ({"data_key": "1" * 32}, "does not wrap the data keys"),
+        ({"data_key": None}, "lacks a valid 'data_key'"),
+    ],
+)
+def test_facts_of_encryption_that_cannot_be_right_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(DamagedManifest, match=words):
+        Manifest(encrypted(**changes))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"data_keys": {}}, "does not wrap the data keys"),
+        ({"data_keys": {KEY_ID: WRAP, "1" * 32: WRAP}}, "does not wrap the data keys"),
+        ({"data_keys": {"../../x": WRAP}}, "no valid ids"),
+        ({"data_keys": [KEY_ID]}, "no valid ids"),
+        ({"data_keys": {KEY_ID: {}}}, "wrap of the data key"),
+        ({"probes": {"sealed": {"data_key": "1" * 32, "text": ""}}}, "does not wrap the data keys"),
+        ({"probes": {"sealed": {"data_key": KEY_ID}}}, "sealed probes lacks a valid 'text'"),
+    ],
+)
+def test_data_keys_that_do_not_fit_are_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(DamagedManifest, match=words):
+        Manifest({**encrypted(), **fields})
+
+
+def test_no_part_of_an_encrypted_backup_is_left_plain() -> None:
+    fields = encrypted()
+    fields["shards"][1] = made().shards[1]
+    with pytest.raises(DamagedManifest, match="does not wrap the data keys"):
+        Manifest(fields)
+    with pytest.raises(DamagedManifest, match="does not wrap the data keys"):
+        Manifest(made(probes={"sealed": {"data_key": KEY_ID, "text": ""}}, data_keys={}).fields)

@@ -211,3 +211,32 @@ def test_a_share_cannot_name_an_object_elsewhere(key: str) -> None:
     with pytest.raises(DamagedManifest, match="outside of its backup"):
         put_together(shares)
     assert not layout.is_shard_key(key, BACKUP, 2)
+
+
+WRAP = {"kind": "aws:kms", "key_id": "arn:aws:kms:eu-central-1:1:key/a", "wrapped": "AAAA"}
+
+
+def sealed_share(node: str, *shards: int, **fields: Any) -> Json:
+    """The same, encrypted before it was sent, with a data key of its own."""
+    key_id = node[1:].zfill(32)
+    made = share(node, *shards, **fields)
+    for entry in made["shards"]:
+        stored = entry["object"]
+        sealed = {"data_key": key_id, "plain_size": stored["size"], "plain_sha256": stored["sha256"]}
+        stored |= {"size": stored["size"] + 80, "client_encryption": sealed}
+    probes = {**NO_PROBES, "sealed": {"data_key": key_id, "text": "AAAA"}} if made["probes"] == PROBES else NO_PROBES
+    return {**made, "data_keys": {key_id: WRAP}, "probes": probes}
+
+
+def test_the_data_keys_of_all_shares_come_together() -> None:
+    manifest = put_together([sealed_share("n0", 0), sealed_share("n1", 2), sealed_share("n2", 1)])
+    assert sorted(manifest.data_keys) == [f"{number:032}" for number in range(3)]
+    assert manifest.probes["sealed"]["data_key"] == f"{0:032}"
+    other = {"before": 20, "after": 21}
+    unquiet = put_together([sealed_share("n0", 0), sealed_share("n1", 1, 2, points=other)])
+    assert unquiet.probes == NO_PROBES
+
+
+def test_a_share_that_was_left_plain_makes_no_encrypted_backup() -> None:
+    error = refusal([sealed_share("n0", 0), share("n1", 2), sealed_share("n2", 1)])
+    assert "n1 did not encrypt its share, and others did" in error.detail
