@@ -103,13 +103,53 @@ suboptions:
       - The most bytes per second that this host sends to or reads from the store, such as V(50M) for 50 MiB/s.
       - Copies that the store makes by itself are not limited.
     type: str
+  client_encryption:
+    description:
+      - Encrypts the shard archives and the recall probes of new backups by AES-256-GCM before they are sent, and opens
+        backups that were made so. Needs the Python package cryptography.
+      - Exactly one of the options that name a key is needed.
+      - B(Whoever loses the key loses the backups.) Keep a copy of it apart from them.
+    type: dict
+    suboptions:
+%(key)s      old_keys:
+        description:
+          - Keys that only open what was encrypted with them, such as that of the time before a rotation.
+          - M(vectorops.qdrant_dr.backup_rewrap) makes them superfluous.
+        type: list
+        elements: dict
+        suboptions:
+%(old_key)s"""
+
+_KEY = r"""
+key_file:
+  description:
+    - A file on the host that runs the module, which nobody else may read.
+    - It holds 32 bytes, as they are, as 64 hex digits, or in base64. C(openssl rand -hex 32) makes such a key.
+  type: path
+key_env:
+  description: The name of an environment variable of the module's process that holds the key in hex or base64.
+  type: str
+key:
+  description: The key in hex or base64, such as a lookup gives it.
+  type: str
+kms_key_id:
+  description: A key of AWS KMS, as id, ARN or alias. The credentials are those of the repository.
+  type: str
+kms_endpoint_url:
+  description: The URL of a server that speaks the protocol of AWS KMS.
+  type: str
+kms_region:
+  description: The region of the KMS key. By default that of the repository.
+  type: str
 """
 
 
 def _option(name: str, description: str, path: str | None = None, required: bool = True) -> str:
     """One option; ``path`` is how its suboptions are referred to."""
+    key, old_key = (textwrap.indent(_KEY.lstrip(), " " * width) for width in (6, 10))
+    values = {"option": path or name, "key": key, "old_key": old_key}
     text = f"{name}:\n  description:\n{description}" + ("\n  required: true" if required else "")
-    return textwrap.indent(text + textwrap.indent(_REPOSITORY % {"option": path or name}, "  "), "  ")
+    return textwrap.indent(text + textwrap.indent(_REPOSITORY % values, "  "), "  ")
 
 
 def _list_option(name: str, description: str, required: bool = True) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -20,7 +19,8 @@ from .errors import InvalidInput
 from .formats.layout import check_collection_name
 from .formats.times import parse_duration
 from .operations.repository_lock import LIFE_SECONDS
-from .stores.location import ADDRESSING_STYLES, CHECKSUM_MODES, ENCRYPTIONS, StoreLocation
+from .stores.location import ADDRESSING_STYLES, CHECKSUM_MODES, ENCRYPTIONS, ClientEncryption, StoreLocation
+from .stores.master_keys import refuse_exposed
 from .stores.qdrant_http import QdrantConnection
 
 Json = dict[str, Any]
@@ -41,6 +41,7 @@ _SPECIAL = {
     "operation_timeout": _NUMBER,
     "connect_timeout": _NUMBER,
     "read_timeout": _NUMBER,
+    "client_encryption": _DICT,
 }
 _CHOICES = {"encryption": ENCRYPTIONS, "checksum_mode": CHECKSUM_MODES, "addressing_style": ADDRESSING_STYLES}
 
@@ -48,6 +49,8 @@ TOP = {"qdrant": _DICT, "repository": _DICT, "destinations": _LIST, "backup": _D
 TOP |= {"nodes": _DICT, "credentials_file": _TEXT, "lock_seconds": _NUMBER}
 QDRANT = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(QdrantConnection) if each.name not in _SECRETS}
 REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(StoreLocation) if each.name not in _SECRETS}
+# Keys themselves stand in files of their own here.
+MASTER_KEY = dict.fromkeys(("key_file", "kms_key_id", "kms_endpoint_url", "kms_region"), _TEXT)
 BACKUP = {"collections": _LIST, "max_age": _SECONDS, "storage_path": _TEXT, "snapshots_path": _TEXT}
 BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT, "wait_for_transfers": _NUMBER}
 COPY = {"collections": _LIST, "newest": _COUNT}
@@ -121,12 +124,8 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
 def _read(path: str, private: bool) -> Json:
     try:
         with open(path, "rb") as file:
-            facts = os.fstat(file.fileno())
-            if private and (stat.S_IMODE(facts.st_mode) & 0o077 or facts.st_uid not in (0, os.geteuid())):
-                raise InvalidInput(
-                    f"The credentials file {path} can be read or changed by others than its user.",
-                    f"Give it to the agent's user, with mode 0600: chmod 600 {path}",
-                )
+            if private:
+                refuse_exposed(file, f"credentials file {path}", path)
             content = json.loads(file.read())
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", "Name the file, or run as its user.") from error
@@ -188,7 +187,15 @@ def _location(given: Any, keys: Json, where: str) -> StoreLocation:
     stored = keys.get("repositories", {}).get(named, {})
     if stored and not {"access_key", "secret_key"} <= set(stored):
         raise InvalidInput(f"The credentials of the repository {named!r} are not whole.", "Give both keys, or none.")
+    if "client_encryption" in section:
+        section["client_encryption"] = _client_encryption(section["client_encryption"], f"client_encryption of {where}")
     return StoreLocation(**{**section, "name": named, **stored})
+
+
+def _client_encryption(given: Json, where: str) -> ClientEncryption:
+    section = _checked(given, MASTER_KEY | {"old_keys": _LIST}, where)
+    old_keys = [_checked(each, MASTER_KEY, f"old_keys of {where}") for each in section.get("old_keys", [])]
+    return ClientEncryption.of(section | {"old_keys": old_keys})
 
 
 def _locations(given: list[Any], keys: Json, path: str) -> list[StoreLocation]:

@@ -11,7 +11,28 @@ from ansible.module_utils.basic import env_fallback
 
 from .errors import InvalidInput
 from .formats.layout import check_collection_name
-from .stores.location import ADDRESSING_STYLES, CHECKSUM_MODES, ENCRYPTIONS, StoreLocation
+from .stores.location import (
+    ADDRESSING_STYLES,
+    CHECKSUM_MODES,
+    ENCRYPTIONS,
+    MASTER_KEYS,
+    ClientEncryption,
+    StoreLocation,
+)
+
+_KEY_SUBSPEC: dict[str, dict[str, Any]] = {
+    "key_file": {"type": "path", "no_log": False},
+    "key_env": {"type": "str", "no_log": False},
+    "key": {"type": "str", "no_log": True},
+    "kms_key_id": {"type": "str", "no_log": False},
+    "kms_endpoint_url": {"type": "str"},
+    "kms_region": {"type": "str"},
+}
+_KEY_RULES: dict[str, Any] = {
+    "mutually_exclusive": [MASTER_KEYS],
+    "required_one_of": [MASTER_KEYS],
+    "required_by": {"kms_endpoint_url": ("kms_key_id",), "kms_region": ("kms_key_id",)},
+}
 
 REPOSITORY_SUBSPEC: dict[str, dict[str, Any]] = {
     "name": {"type": "str"},
@@ -33,6 +54,20 @@ REPOSITORY_SUBSPEC: dict[str, dict[str, Any]] = {
     "connect_timeout": {"type": "float", "default": 10.0},
     "read_timeout": {"type": "float", "default": 60.0},
     "bandwidth_limit": {"type": "str"},
+    "client_encryption": {
+        "type": "dict",
+        "options": {
+            **_KEY_SUBSPEC,
+            "old_keys": {
+                "type": "list",
+                "elements": "dict",
+                "no_log": False,
+                "options": _KEY_SUBSPEC,
+                **_KEY_RULES,
+            },
+        },
+        **_KEY_RULES,
+    },
 }
 # What an option that names collections says to mean every one.
 ALL = "all"
@@ -73,7 +108,8 @@ def store_location(params: dict[str, Any]) -> StoreLocation:
     for option in ("connect_timeout", "read_timeout"):
         if params[option] <= 0:
             raise InvalidInput(f"{option} is {params[option]}.", "Give a number of seconds greater than 0.")
-    return StoreLocation(**{**params, "name": params["name"] or bucket})
+    sealing = params["client_encryption"] and ClientEncryption.of(params["client_encryption"])
+    return StoreLocation(**{**params, "name": params["name"] or bucket, "client_encryption": sealing or None})
 
 
 def store_locations(params: list[dict[str, Any]]) -> list[StoreLocation]:

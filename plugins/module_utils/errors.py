@@ -123,6 +123,18 @@ class EncryptionRefused(StoreError):
     code = "encryption_not_applied"
 
 
+class KeyServiceError(StoreError):
+    """AWS KMS did not do what a master key there is needed for."""
+
+    code = "key_service_error"
+
+
+class WrongKey(DrError):
+    """A backup is encrypted, and no key that was given opens it."""
+
+    code = "wrong_key"
+
+
 class BucketUnfit(DrError):
     """A store does not do what it must; ``detail`` lists the required checks that did not pass, and what was found."""
 

@@ -23,7 +23,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 
 REPOSITORY = {"bucket": "backups", "cluster": "production"}
 SECRET = "a-very-secret-text"
-TYPES = {"str": (str,), "path": (str,), "bool": (bool,), "float": (int, float)}
+TYPES = {"str": (str,), "path": (str,), "bool": (bool,), "float": (int, float), "dict": (dict,)}
 
 
 def written(folder: Path, content: Any, credentials: Any = None) -> str:

@@ -5,14 +5,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from ..errors import InvalidInput
 
 ENCRYPTIONS = ("AES256", "aws:kms", "none")
 CHECKSUM_MODES = ("when_supported", "when_required")
+MASTER_KEYS = ("key_file", "key_env", "key", "kms_key_id")
 ADDRESSING_STYLES = ("auto", "path", "virtual")
+
+
+@dataclass(frozen=True)
+class MasterKeySource:
+    """Where a master key of client-side encryption is: exactly one of these is set, but for the options of KMS.
+
+    ``key_file``: a path; ``key_env``: the name of an environment variable; ``key``: the key itself, in hex or base64.
+    """
+
+    key_file: str | None = None
+    key_env: str | None = None
+    key: str | None = field(default=None, repr=False)
+    kms_key_id: str | None = None
+    kms_endpoint_url: str | None = None
+    kms_region: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in MASTER_KEYS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise InvalidInput(
+                f"client_encryption names {' and '.join(given) or 'no key'}.",
+                f"Give exactly one of {', '.join(MASTER_KEYS)}; further keys belong into old_keys.",
+            )
+        if given != ["kms_key_id"] and (self.kms_endpoint_url or self.kms_region):
+            raise InvalidInput("client_encryption has options of KMS without kms_key_id.", "Set kms_key_id, too.")
+
+
+@dataclass(frozen=True)
+class ClientEncryption(MasterKeySource):
+    """The master key that new backups are encrypted with, and ``old_keys`` that only open what is there."""
+
+    old_keys: tuple[MasterKeySource, ...] = ()
+
+    @classmethod
+    def of(cls, option: Mapping[str, Any]) -> ClientEncryption:
+        """What an option or a configuration says; ``old_keys`` is a list of such, None counts as not set."""
+        old_keys = tuple(MasterKeySource(**each) for each in option.get("old_keys") or ())
+        return cls(**{**option, "old_keys": old_keys})
 
 
 @dataclass(frozen=True)
@@ -43,6 +84,7 @@ class StoreLocation:
     connect_timeout: float = 10
     read_timeout: float = 60
     bandwidth_limit: str | None = None
+    client_encryption: ClientEncryption | None = None
 
     def __post_init__(self) -> None:
         if "@" in (self.endpoint_url or ""):

@@ -31,6 +31,44 @@ def build_client(location: StoreLocation, max_attempts: int) -> Any:
         MissingDependency: boto3 is not installed, or too old to know checksum modes.
         StoreError: the profile, region or endpoint cannot be used.
     """
+    boto3, config_class = _boto3()
+    try:
+        config = config_class(**_config(location, max_attempts))
+    except TypeError as error:
+        raise MissingDependency(f"boto3 {boto3.__version__} is too old: {error}.", "Install boto3 >= 1.36.") from error
+    with translated(location, "open"):
+        session = _session(boto3, location)
+        client = session.client("s3", endpoint_url=location.endpoint_url, verify=_verify(location), config=config)
+    _send_bodies_as_they_are(client)
+    client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5)
+    if not _AWS.search(urlsplit(client.meta.endpoint_url).hostname or ""):
+        client.meta.events.register_last("before-parameter-build.s3", _follow_no_redirect)
+    return client
+
+
+def build_kms_client(location: StoreLocation, endpoint_url: str | None, region: str | None, max_attempts: int) -> Any:
+    """A client of AWS KMS with the credentials of ``location``; ``region`` is by default the location's.
+
+    Raises: as ``build_client``.
+    """
+    boto3, config_class = _boto3()
+    config = config_class(
+        retries={"mode": "standard", "total_max_attempts": max_attempts},
+        connect_timeout=location.connect_timeout,
+        read_timeout=location.read_timeout,
+    )
+    with translated(location, "open the key service of"):
+        return _session(boto3, location).client(
+            "kms",
+            endpoint_url=endpoint_url,
+            region_name=region or location.region,
+            # The authority of an own store is not that of AWS.
+            verify=_verify(location) if endpoint_url else True,
+            config=config,
+        )
+
+
+def _boto3() -> tuple[Any, Any]:
     try:
         import boto3
         from botocore.config import Config
@@ -39,25 +77,18 @@ def build_client(location: StoreLocation, max_attempts: int) -> Any:
             f"The Python package boto3 is missing: {error}.",
             "Install boto3 >= 1.36 for the Python that runs this module.",
         ) from error
-    try:
-        config = Config(**_config(location, max_attempts))
-    except TypeError as error:
-        raise MissingDependency(f"boto3 {boto3.__version__} is too old: {error}.", "Install boto3 >= 1.36.") from error
-    with translated(location, "open"):
-        session = boto3.session.Session(
-            botocore_session=_core_session(),
-            aws_access_key_id=location.access_key,
-            aws_secret_access_key=location.secret_key,
-            aws_session_token=location.session_token,
-            profile_name=location.profile,
-            region_name=location.region,
-        )
-        client = session.client("s3", endpoint_url=location.endpoint_url, verify=_verify(location), config=config)
-    _send_bodies_as_they_are(client)
-    client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5)
-    if not _AWS.search(urlsplit(client.meta.endpoint_url).hostname or ""):
-        client.meta.events.register_last("before-parameter-build.s3", _follow_no_redirect)
-    return client
+    return boto3, Config
+
+
+def _session(boto3: Any, location: StoreLocation) -> Any:
+    return boto3.session.Session(
+        botocore_session=_core_session(),
+        aws_access_key_id=location.access_key,
+        aws_secret_access_key=location.secret_key,
+        aws_session_token=location.session_token,
+        profile_name=location.profile,
+        region_name=location.region,
+    )
 
 
 def _core_session() -> Any:

@@ -75,7 +75,7 @@ def translate(error: Exception, location: StoreLocation, action: str, key: str |
     if isinstance(error, ClientError):
         return _answered(error.response, location, subject, key)
     if isinstance(error, BotoCoreError):
-        return _unanswered(error, location, subject)
+        return unanswered(error, location, subject)
     if isinstance(error, ValueError) and "endpoint" in str(error).lower():
         return InvalidInput(
             f"{location.endpoint_url!r} is no endpoint URL.", "Give one like https://s3.example.com:9000."
@@ -152,8 +152,8 @@ def _by_status(code: str, number: int, location: StoreLocation, subject: str, de
     return StoreError(detail, "")
 
 
-def _unanswered(error: Exception, location: StoreLocation, subject: str) -> DrError:
-    """For an error that boto3 raised without an answer of the store."""
+def unanswered(error: Exception, location: StoreLocation, subject: str) -> DrError:
+    """The error to raise instead of one that boto3 raised without an answer; ``subject``: what could not be done."""
     from botocore import exceptions as boto
 
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
