@@ -15,6 +15,7 @@ from ..errors import DrError, StoreUnreachable
 from ..formats import layout
 from ..formats.manifest import Manifest
 from ..formats.shares import assemble
+from ..stores.master_keys import key_ring
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .catalogue import newest_committed
@@ -28,9 +29,10 @@ def plan_backup(
 ) -> dict[str, Any]:
     """What ``back_up`` would do, having changed nothing: ``{needed, reason, newest, leftovers}``.
 
-    Raises what would stop it: no such collection, no access to the store, shards that are not all on this node.
+    Raises what would stop it: no such collection, no key, no access to the store, shards that are not all on this node.
     """
     layout.check_collection_name(request.collection)
+    key_ring(repository.location)
     repository.check_access()
     read_collection(qdrant, request.collection, None)
     newest = newest_committed(repository, request.collection)

@@ -6,6 +6,9 @@
 A fixed number of part buffers bounds the memory. Each full part is hashed and sent by a worker; the hash of the whole
 object goes on beside that in one thread of its own, so the producer only copies.
 
+With a data key, a part is encrypted in its buffer before it is hashed as it will be stored. The thread of the hashes
+does that, since the plain bytes and the stored ones both have a hash that goes on from part to part.
+
 The store compares each part with its checksum. Where its answer does not show that it did, the whole object is read
 back and compared before anything refers to it.
 """
@@ -19,7 +22,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from ..errors import DamagedBackup, DrError
+from ..formats.sealed import HEADER_SIZE, TAG_SIZE
 from ..stores.repository import ObjectInfo, Repository, StoredPart
+from .data_keys import DataKey
 from .object_copy import CHECK_STORE, read_object
 
 MIB = 1024 * 1024
@@ -47,9 +52,11 @@ class PartPipeline:
     Leaving it with an error aborts the uploads that are open.
     """
 
-    def __init__(self, repository: Repository, part_size: int) -> None:
+    def __init__(self, repository: Repository, part_size: int, data_key: DataKey | None = None) -> None:
+        """``data_key``: what to encrypt the objects with, None to store them as they are."""
         self.repository = repository
         self.part_size = part_size
+        self.data_key = data_key
         self._free: queue.Queue[bytearray] = queue.Queue()
         self._buffers = buffers_for(part_size)
         for _number in range(self._buffers):
@@ -97,9 +104,9 @@ class PartPipeline:
         for _number in range(self._buffers):
             self._free.get()
 
-    def hash_later(self, hasher: Any, view: memoryview) -> Future[None]:
-        """Continue the hash of a whole object; in order, since one thread does it."""
-        return self._hasher.submit(hasher.update, view)
+    def hash_later(self, work: Any, *args: Any) -> Future[None]:
+        """Continue the hash of a whole object by ``work(*args)``; in order, since one thread does it."""
+        return self._hasher.submit(work, *args)
 
     def send_later(self, send: Any, *args: Any) -> Future[Any]:
         """Run ``send(*args)`` in a worker; its failure stops the producer at the next buffer."""
@@ -132,29 +139,35 @@ class ObjectUpload:
         self._pipeline = pipeline
         self._repository = pipeline.repository
         self._sha256 = hashlib.sha256()
+        self._plain_sha256 = hashlib.sha256()
+        self._data_key = pipeline.data_key
+        self._sealer = self._data_key.sealer() if self._data_key else None
+        # Where the bytes that come begin and end in a buffer.
+        self._first = HEADER_SIZE if self._sealer else 0
+        self._end = pipeline.part_size - (TAG_SIZE if self._sealer else 0)
         self._upload_id: str | None = None
         self._sent: list[Future[StoredPart | ObjectInfo]] = []
         self._buffer: bytearray | None = None
-        self._filled = 0
+        self._filled = self._first
 
     def write(self, data: bytes | memoryview) -> None:
         """Take the next bytes; they are copied before this returns."""
         view = memoryview(data)
         self.size += len(view)
         while view:
+            if self._filled == self._end:
+                # Only now: whether a part is the last one stands in what is encrypted.
+                self._dispatch(last=False)
             if self._buffer is None:
                 self._buffer = self._pipeline.take_buffer()
-            taken = min(self._pipeline.part_size - self._filled, len(view))
+            taken = min(self._end - self._filled, len(view))
             self._buffer[self._filled : self._filled + taken] = view[:taken]
             self._filled += taken
             view = view[taken:]
-            if self._filled == self._pipeline.part_size:
-                self._dispatch()
 
     def finish(self) -> None:
         """No more bytes will come; what was sent is completed by ``complete``."""
-        if self._filled:
-            self._dispatch()
+        self._dispatch(last=True)
 
     def complete(self) -> dict[str, Any]:
         """Wait for the parts, complete the object, check how it is stored, and describe it for the manifest.
@@ -168,10 +181,11 @@ class ObjectUpload:
         self._pipeline.forget(self)
         stored = self._repository.head(self.key)
         self._repository.verify_encryption(stored)
-        if stored.size != self.size:
-            raise DrError(f"The store holds {stored.size} bytes of {self.key}, {self.size} were sent.", "Run it again.")
-        entry = {
-            "size": self.size,
+        size = self.size + len(self.parts) * (self._pipeline.part_size - (self._end - self._first))
+        if stored.size != size:
+            raise DrError(f"The store holds {stored.size} bytes of {self.key}, {size} were sent.", "Run it again.")
+        entry: dict[str, Any] = {
+            "size": size,
             "sha256": self._sha256.hexdigest(),
             "part_size": self._pipeline.part_size,
             "parts": self.parts,
@@ -179,6 +193,12 @@ class ObjectUpload:
         }
         if not all(part.checked for part in sent):
             self._prove(entry)
+        if self._data_key is not None:
+            entry["client_encryption"] = {
+                "data_key": self._data_key.id,
+                "plain_size": self.size,
+                "plain_sha256": self._plain_sha256.hexdigest(),
+            }
         return entry
 
     def _prove(self, entry: dict[str, Any]) -> None:
@@ -193,22 +213,32 @@ class ObjectUpload:
         if self._upload_id is not None:
             self._repository.abort_upload(self.key, self._upload_id)
 
-    def _dispatch(self) -> None:
-        buffer, filled = self._buffer, self._filled
+    def _dispatch(self, last: bool) -> None:
+        buffer, filled = self._buffer, self._filled + self._pipeline.part_size - self._end
         if buffer is None:
             return
-        self._buffer, self._filled = None, 0
+        self._buffer, self._filled = None, self._first
         number = len(self.parts) + 1
         self.parts.append("")
-        last = filled < self._pipeline.part_size
         if self._upload_id is None and not (last and number == 1):
             self._upload_id = self._repository.start_upload(self.key)
-        hashed = self._pipeline.hash_later(self._sha256, memoryview(buffer)[:filled])
-        self._sent.append(self._pipeline.send_later(self._send, number, buffer, filled, hashed))
+        part = memoryview(buffer)[:filled]
+        sealed = self._pipeline.hash_later(self._seal, part, number, last) if self._sealer else None
+        hashed = self._pipeline.hash_later(self._sha256.update, part)
+        self._sent.append(self._pipeline.send_later(self._send, number, buffer, filled, sealed, hashed))
 
-    def _send(self, number: int, buffer: bytearray, filled: int, hashed: Future[None]) -> StoredPart | ObjectInfo:
+    def _seal(self, part: memoryview, number: int, last: bool) -> None:
+        self._plain_sha256.update(part[HEADER_SIZE : len(part) - TAG_SIZE])
+        if self._sealer is not None:
+            self._sealer.seal(part, number, last)
+
+    def _send(
+        self, number: int, buffer: bytearray, filled: int, sealed: Future[None] | None, hashed: Future[None]
+    ) -> StoredPart | ObjectInfo:
         try:
             self._pipeline.raise_error()
+            if sealed is not None:
+                sealed.result()
             body = buffer if filled == len(buffer) else bytes(memoryview(buffer)[:filled])
             digest = hashlib.sha256(body).hexdigest()
             self.parts[number - 1] = digest

@@ -15,12 +15,15 @@ from typing import Any
 from ..errors import CheckFailed, DrError, InvalidInput, TargetExists, TargetUnfit
 from ..formats import layout
 from ..formats.manifest import Manifest
+from ..formats.probes import open_probes
+from ..formats.sealed import open_parts
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .backup import BackupRequest, back_up
 from .backup_from_here import back_up_from_here
 from .catalogue import find_backup
 from .check import check_collection, wait_until_ready
+from .data_keys import open_data_keys
 from .preflight import preflight
 from .restore_mark import half_restored, marks_on
 from .restore_target import RestoreTarget
@@ -54,7 +57,10 @@ class RestoreRequest:
 
 @dataclass
 class RestorePlan:
-    """What a restore will do; made without changing anything."""
+    """What a restore will do; made without changing anything.
+
+    ``data_keys``: by id, what opens the backup, if it was encrypted before it was sent. ``probes``: opened.
+    """
 
     manifest: Manifest
     target: str
@@ -62,6 +68,8 @@ class RestorePlan:
     leftover: bool
     replaces: bool
     notes: list[dict[str, Any]] = field(default_factory=list)
+    data_keys: dict[str, bytes] = field(default_factory=dict, repr=False)
+    probes: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def describe(self) -> dict[str, Any]:
         """The plan as modules return it."""
@@ -79,9 +87,14 @@ class RestorePlan:
 
 
 def plan_restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequest) -> RestorePlan:
-    """Choose the backup and look at the target. Raises ``TargetUnfit`` with all reasons, or ``TargetExists``."""
+    """Choose the backup and look at the target.
+
+    Raises ``TargetUnfit`` with all reasons, ``TargetExists``, or ``WrongKey``.
+    """
     layout.check_collection_name(request.target or request.collection)
     manifest, notes = find_backup(sources, request.collection, backup_id=request.backup_id, before=request.before)
+    data_keys = open_data_keys(manifest, sources)
+    probes = open_probes(manifest.probes, data_keys)
     target = request.target or request.collection
     aliases = manifest.aliases if request.aliases is None else request.aliases
     if target in aliases:
@@ -116,7 +129,7 @@ def plan_restore(nodes: list[Qdrant], sources: list[Repository], request: Restor
         )
     kept = aliases_of(qdrant, target) if exists else []
     aliases = [*aliases, *(alias for alias in kept if alias not in aliases)]
-    return RestorePlan(manifest, target, aliases, leftover, exists, notes)
+    return RestorePlan(manifest, target, aliases, leftover, exists, notes, data_keys, probes)
 
 
 def aliases_of(qdrant: Qdrant, collection: str) -> list[str]:
@@ -238,7 +251,7 @@ class _Run:
             expect_points=self.manifest.exact_points,
             expect_digest=self.request.expect_digest,
             digest=self.request.digest,
-            probes=self.manifest.probes,
+            probes=self.plan.probes,
             min_recall=self.request.min_recall,
         )
         checked["unmeasured"] += self._unproved(checked["points"])
@@ -280,9 +293,12 @@ class _Run:
         key = self.manifest.object_key(shard)
         with VerifiedParts(self.sources, key, shard["object"], health=self.health) as parts:
             try:
-                self.collection.upload(shard, _pieces(parts))
+                self.collection.upload(shard, _pieces(self._opened(parts, shard)))
             finally:
                 self._record(parts)
+
+    def _opened(self, parts: VerifiedParts, shard: dict[str, Any]) -> Iterator[bytes]:
+        return open_parts(parts, shard["object"], self.plan.data_keys, parts.key)
 
     def _record(self, parts: VerifiedParts) -> None:
         for source, count in parts.served.items():
@@ -296,11 +312,11 @@ class _Run:
             with VerifiedParts(
                 self.sources, self.manifest.object_key(shard), shard["object"], health=self.health
             ) as parts:
-                for _data in parts:
+                for _data in self._opened(parts, shard):
                     pass
 
 
-def _pieces(parts: VerifiedParts) -> Iterator[memoryview]:
+def _pieces(parts: Iterator[bytes]) -> Iterator[memoryview]:
     for data in parts:
         view = memoryview(data)
         for offset in range(0, len(view), _SEND):

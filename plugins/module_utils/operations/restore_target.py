@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import DrError, TargetUnfit
 from ..formats.collection_config import create_body, field_schema, is_strict
 from ..formats.manifest import Manifest
+from ..formats.sealed import plain_facts
 from ..formats.shard_keys import shards_by_key
 from ..stores.qdrant import Qdrant
 from .restore_mark import METADATA_KEY, Mark, mark_in_metadata
@@ -58,7 +59,7 @@ class RestoreTarget:
             self._filled.append(node)
         before = {entry["name"] for entry in node.shard_snapshots(self.name, number)}
         stored = shard["object"]
-        node.upload_shard_snapshot(self.name, number, pieces, stored["size"], stored["sha256"])
+        node.upload_shard_snapshot(self.name, number, pieces, *plain_facts(stored))
         for entry in node.shard_snapshots(self.name, number):
             if entry["name"] not in before:
                 node.delete_shard_snapshot(self.name, number, entry["name"])

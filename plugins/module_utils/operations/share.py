@@ -33,6 +33,7 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from ..stores.store_clock import store_time
 from ..version import TOOL
+from .data_keys import DataKey, new_data_key
 from .leftovers import StartMarker
 from .node_facts import membership
 from .part_upload import ObjectUpload, PartPipeline, part_size_for
@@ -104,6 +105,7 @@ class ShareRun:
         self.qdrant, self.repository, self.request, self.task, self.now = qdrant, repository, request, task, now
         self.collection = request.collection
         self.marker = marker
+        self.data_key: DataKey | None = None
         self.points_before = 0
         self.snapshots: list[str] = []
         self.warnings: list[str] = []
@@ -111,10 +113,12 @@ class ShareRun:
     def make(self) -> dict[str, Any]:
         """Store the shards and return the share, in the shape that ``formats.shares`` puts together."""
         self._compare_clocks()
+        self.data_key = new_data_key(self.repository, self.collection, self.task.backup_id)
         facts = read_collection(self.qdrant, self.collection, self.task.shards)
         probes = self._record_probes() if self.task.lead else {"k": 10, "vectors": {}}
         archives, objects, snapshot = self._store_snapshot(list(facts["shards"]))
         refuse_cut_off(self.qdrant, self.collection, list(facts["shards"]))
+        lasting = self._lasting(probes)
         return {
             "schema_version": SCHEMA_VERSION,
             "kind": KIND,
@@ -129,8 +133,9 @@ class ShareRun:
             "aliases": facts["aliases"],
             "snapshot": {"node": self.task.node, **snapshot},
             "shards": [self._entry(archive, objects[archive.shard], facts, snapshot) for archive in archives],
-            "probes": self._lasting(probes),
+            "probes": self.data_key.seal_probes(lasting) if self.data_key else lasting,
             "points": {"before": self.points_before, "after": self.qdrant.count(self.collection)},
+            **({"data_keys": {self.data_key.id: self.data_key.wrap}} if self.data_key else {}),
         }
 
     def tidy(self) -> None:
@@ -247,7 +252,9 @@ class ShareRun:
         if self.request.snapshots_path:
             path = snapshot_file(self.request.snapshots_path, self.collection, snapshot["name"])
         pieces = read_file(path) if path else read_http(self.qdrant, self.collection, snapshot["name"])
-        archives, objects = store_snapshot(pieces, snapshot, self.repository, self.object_key, shards, acks)
+        archives, objects = store_snapshot(
+            pieces, snapshot, self.repository, self.object_key, shards, acks, self.data_key
+        )
         return archives, objects, "file" if path else "http"
 
     def _entry(
@@ -284,13 +291,15 @@ def store_snapshot(
     object_key: Callable[[int], str],
     shards: list[int],
     acks: dict[int, int | None] | None,
+    data_key: DataKey | None = None,
 ) -> tuple[list[ShardArchive], dict[int, dict[str, Any]]]:
     """Stream a snapshot once: check it, split it, upload a shard archive for each of ``shards``.
 
-    ``snapshot``: ``{name, size, sha256}`` as Qdrant recorded it; ``acks``: see ``ShardSplitter``. An object is
-    completed only after the whole snapshot has matched. Returns the archives and each object's manifest entry.
+    ``snapshot``: ``{name, size, sha256}`` as Qdrant recorded it; ``acks``: see ``ShardSplitter``; ``data_key``:
+    what to encrypt the archives with, None to store them as they are. An object is completed only after the whole
+    snapshot has matched. Returns the archives and each object's manifest entry.
     """
-    with PartPipeline(repository, part_size_for(snapshot["size"])) as pipeline:
+    with PartPipeline(repository, part_size_for(snapshot["size"]), data_key) as pipeline:
         uploads: dict[int, ObjectUpload] = {}
 
         def open_object(shard: int) -> ObjectUpload:
