@@ -12,6 +12,10 @@ from typing import Any
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.commit import commit
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.data_keys import new_data_key
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.part_upload import PartPipeline
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import ClientEncryption
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository, StoreLocation
 
 # The smallest part that S3 takes, but for the last one.
@@ -123,6 +127,35 @@ def manifest_of(
         "probes": {},
     }
     return Manifest({**content, **fields})
+
+
+def with_key(repository: Repository, key: str | None, **more: Any) -> Repository:
+    """The same repository with this master key (hex) for client-side encryption; ``more``: other options of it."""
+    option = {**({"key": key} if key else {}), **more}
+    return Repository(
+        dataclasses.replace(repository.location, client_encryption=ClientEncryption.of(option) if option else None)
+    )
+
+
+def make_sealed_backup(
+    repository: Repository,
+    collection: str = "docs",
+    backup_id: str = "20261122T020000Z-a1b2c3",
+    shards: tuple[bytes, ...] = (b"one shard",),
+) -> Manifest:
+    """A committed backup of these archives that is encrypted with the key of the repository."""
+    data_key = new_data_key(repository, collection, backup_id)
+    assert data_key is not None
+    fields = manifest_of(collection, backup_id, shards).fields
+    with PartPipeline(repository, PART, data_key) as pipeline:
+        for shard, data in zip(fields["shards"], shards, strict=True):
+            upload = pipeline.open(f"{collection}/{shard['object']['key']}")
+            upload.write(data)
+            upload.finish()
+            shard["object"] |= upload.complete()
+    manifest = Manifest({**fields, "data_keys": {data_key.id: data_key.wrap}})
+    commit(repository, manifest)
+    return manifest
 
 
 def flip_byte(repository: Repository, key: str, offset: int) -> None:

@@ -119,6 +119,11 @@ backups:
       type: list
       elements: str
       returned: when it is committed
+    client_encryption:
+      description: The master keys that it was encrypted with before it was sent; empty if it was not.
+      type: list
+      elements: str
+      returned: when it is committed
     manifest_sha256:
       description: SHA-256 of the manifest, the same in every region.
       type: str

@@ -147,6 +147,14 @@ backups:
       type: list
       elements: str
       returned: when RV(backups[].state=committed)
+    client_encryption:
+      description:
+        - The master keys that the backup was encrypted with before it was sent - fingerprints, or ARNs of KMS keys.
+          Empty if it was not.
+        - Which ones M(vectorops.qdrant_dr.backup_rewrap) has added since is not looked at.
+      type: list
+      elements: str
+      returned: when RV(backups[].state=committed)
     regions:
       description: Names of the repositories that hold it.
       type: list
@@ -179,6 +187,7 @@ backups:
       shards: 4
       size: 171234567
       encryption: [AES256]
+      client_encryption: []
       manifest_sha256: 3ee87790f84c9010bf7c633b952b6a57b2ac027d93bd0b0269c97a6b584ddacf
 freshness:
   description: For each collection, its newest committed backup, whatever was filtered from RV(backups).

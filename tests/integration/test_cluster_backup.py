@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.res
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import KEYS, VECTORS, Cluster, back_up_cluster, make_sharded, start_cluster, store_shares
+from tests.made_backups import with_key
 from tests.proofs import holdings, verify_all, wait_for
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -82,6 +84,20 @@ def test_nothing_but_the_backup_is_in_the_store(cluster: Cluster, repository: Re
         *map(layout.sidecar_key, archives),
         *(layout.share_key("docs", made["backup_id"], name) for name in used),
     }
+
+
+def test_every_node_encrypts_its_share_with_a_key_of_its_own(cluster: Cluster, repository: Repository) -> None:
+    sealed = with_key(repository, secrets.token_hex(32))
+    manifest = manifest_of(repository, "docs", back_up_cluster(cluster, sealed, "docs"))
+
+    keys = {entry["node"]: entry["object"]["client_encryption"]["data_key"] for entry in manifest.shards}
+    assert len(keys) >= 2
+    assert set(keys.values()) == set(manifest.data_keys)
+    assert "sealed" in manifest.probes
+    shares = [repository.get(key) for key in holdings(repository) if "/nodes/" in key]
+    assert not [share for share in shares if b'"queries"' in share], "nor does a share show the probes"
+    restore(cluster.nodes, [sealed], RestoreRequest("docs", target="docs-opened"))
+    assert [node.count("docs-opened") for node in cluster.nodes] == [600, 600, 600]
 
 
 def test_shard_keys_are_recorded_as_they_are(cluster: Cluster, repository: Repository) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import DrError, IncompleteBackup, InvalidInput, PartlyFailed
 from ..formats import layout
+from ..stores.master_keys import key_ring
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .catalogue import read_manifest
@@ -145,6 +146,7 @@ def _share(qdrant: Qdrant, repository: Repository, plan: Json, node: str, reques
         return {**entry, "changed": False, "warnings": [], "leftovers_removed": []}
     if not check:
         return {**store_share(qdrant, repository, request, plan, node), "changed": True}
+    key_ring(repository.location)
     read_collection(qdrant, collection, shards)
     found = find_leftovers(repository, qdrant, collection, utc_now())
     leftovers = [f"backup {leftover['backup_id']}: {leftover['reason']}" for leftover in found]
