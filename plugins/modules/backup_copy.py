@@ -133,6 +133,12 @@ copied:
       type: list
       elements: str
       returned: always
+    keys_copied:
+      description:
+        - Whether wraps of data keys were copied that M(vectorops.qdrant_dr.backup_rewrap) made in O(source).
+        - They are copied, too, where the backup itself is there already. None is ever overwritten by another.
+      type: bool
+      returned: always
     leftovers_removed:
       description: What an earlier, interrupted copy had left at the destination and was removed.
       type: list
@@ -150,6 +156,7 @@ copied:
       objects: 4
       objects_kept: 0
       methods: [server]
+      keys_copied: false
       leftovers_removed: []
       seconds: 3.1
 unchanged:

@@ -180,6 +180,7 @@ findings:
         - V(missing), V(size), V(content) or V(encryption).
         - V(conflict) if two regions have different valid manifests.
         - V(digest) if all parts are right, and the whole is not what the manifest says.
+        - V(key) if the repository has C(client_encryption), and none of its keys opens the backup by what is there.
       type: str
       returned: always
     reason:

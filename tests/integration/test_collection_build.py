@@ -49,6 +49,7 @@ MODULES = {
     "backup_info",
     "backup_plan",
     "backup_prune",
+    "backup_rewrap",
     "backup_share",
     "backup_verify",
     "bucket_check",

@@ -40,6 +40,7 @@ from .catalogue import (
     newest_committed,
     read_manifest,
 )
+from .key_records import missing_wraps, write_key_record
 from .object_copy import prove_object, put_proved, write_object
 from .repository_lock import collection_lock
 from .share import utc_now
@@ -245,19 +246,25 @@ def _names(manifest: Manifest, destination: Repository) -> dict[str, Any]:
 
 
 def _copy_backup(copy: _BackupCopy, report: CopyReport, check: bool) -> None:
-    if _is_committed(copy):
+    committed = _is_committed(copy)
+    wraps = missing_wraps(copy.source, copy.destination, copy.manifest)
+    if committed and wraps is None:
         report.unchanged.append(_names(copy.manifest, copy.destination))
         return
     began = time.monotonic()
-    entry: dict[str, Any] = {**_names(copy.manifest, copy.destination)}
+    entry: dict[str, Any] = {**_names(copy.manifest, copy.destination), "bytes": 0, "objects": 0, "objects_kept": 0}
+    entry |= {"methods": [], "keys_copied": wraps is not None}
     if check:
-        entry["methods"] = _copy_objects(copy, entry, check)
+        entry["methods"] = [] if committed else _copy_objects(copy, entry, check)
     else:
         with collection_lock(copy.destination, copy.manifest.collection) as lock:
-            entry["leftovers_removed"] = _abort_uploads(copy)
-            entry["methods"] = _copy_objects(copy, entry, check)
+            entry["leftovers_removed"] = [] if committed else _abort_uploads(copy)
+            entry["methods"] = [] if committed else _copy_objects(copy, entry, check)
             lock.require()
-            _commit(copy)
+            if wraps is not None:
+                _bring_wraps(copy)
+            if not committed:
+                _commit(copy)
     entry["seconds"] = round(time.monotonic() - began, 3)
     report.copied.append(entry)
 
@@ -356,6 +363,13 @@ def _copied_by_server(copy: _BackupCopy, key: str, stored: dict[str, Any]) -> bo
     except (StoreError, IntegrityError):
         return False
     return True
+
+
+def _bring_wraps(copy: _BackupCopy) -> None:
+    """What the destination lacks by now, when nobody else writes it."""
+    wraps = missing_wraps(copy.source, copy.destination, copy.manifest)
+    if wraps is not None:
+        write_key_record(copy.destination, copy.manifest, wraps)
 
 
 def _commit(copy: _BackupCopy) -> None:

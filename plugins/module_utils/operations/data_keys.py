@@ -11,17 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ObjectNotFound, StoreError, WrongKey
-from ..formats import layout
+from ..errors import StoreError, WrongKey
 from ..formats.key_wrap import KeyRecord, key_context, master_key_of
 from ..formats.manifest import Manifest
 from ..formats.probes import seal_probes
 from ..formats.sealed import KEY_ID_SIZE, SALT_SIZE, PartSealer
 from ..stores.master_keys import MasterKey, key_ring, open_with
 from ..stores.repository import Repository
+from .key_records import read_key_record
 
 Json = dict[str, Any]
-_GIVE_THE_KEY = "Nothing was changed. Give that key as client_encryption of a source, or as one of its old_keys."
+_GIVE_THE_KEY = "Nothing was changed. Give that key as client_encryption of a repository, or as one of its old_keys."
 
 
 @dataclass(frozen=True)
@@ -77,26 +77,17 @@ def open_data_keys(manifest: Manifest, sources: Sequence[Repository]) -> dict[st
         with suppress(StoreError):
             data_key = open_with(keys, [wrap], context)
         if data_key is None:
-            records = _later_wraps(manifest, sources) if records is None and keys else records or []
+            records = later_wraps(manifest, sources) if records is None and keys else records or []
             wraps = [wrap, *(each for record in records for each in record.of(key_id))]
             data_key = open_with(keys, wraps, context)
             if data_key is None:
-                raise _wrong_key(manifest, wraps, keys)
+                raise wrong_key(manifest, wraps, keys)
         opened[key_id] = data_key
     return opened
 
 
-def read_key_record(region: Repository, manifest: Manifest) -> KeyRecord:
-    """The later wraps of a backup's data keys in one region; an empty record where there are none."""
-    try:
-        data = region.get(layout.keys_key(manifest.collection, manifest.backup_id))
-    except ObjectNotFound:
-        return KeyRecord(manifest.sha256)
-    return KeyRecord.parse(data, manifest.sha256)
-
-
-def _later_wraps(manifest: Manifest, sources: Sequence[Repository]) -> list[KeyRecord]:
-    """Of every source that answers."""
+def later_wraps(manifest: Manifest, sources: Sequence[Repository]) -> list[KeyRecord]:
+    """The records of every source that answers."""
     records = []
     for source in sources:
         with suppress(StoreError):
@@ -106,7 +97,8 @@ def _later_wraps(manifest: Manifest, sources: Sequence[Repository]) -> list[KeyR
     return records
 
 
-def _wrong_key(manifest: Manifest, wraps: Sequence[Json], keys: Sequence[MasterKey]) -> WrongKey:
+def wrong_key(manifest: Manifest, wraps: Sequence[Json], keys: Sequence[MasterKey]) -> WrongKey:
+    """The error that names the master keys of ``wraps``, and those that were given."""
     needed = " or ".join(dict.fromkeys(map(master_key_of, wraps)))
     given = ", ".join(dict.fromkeys(key.name for key in keys))
     if not given:

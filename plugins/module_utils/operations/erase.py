@@ -50,9 +50,9 @@ class Eraser:
         manifest = layout.manifest_key(self.collection, backup_id)
         self.region.delete([manifest])
         if self.versioned:
-            return self._erase_versions(prefix, manifest, layout.verified_key(self.collection, backup_id))
+            return self._erase_versions(prefix, manifest, layout.record_keys(self.collection, backup_id))
         self.region.delete([item.key for item in objects])
-        self.region.delete([layout.verified_key(self.collection, backup_id)])
+        self.region.delete(layout.record_keys(self.collection, backup_id))
         return self._count(prefix, objects)
 
     def _count(self, prefix: str, objects: Sequence[ObjectInfo]) -> Erased:
@@ -74,9 +74,9 @@ class Eraser:
         ends = [lock.until for lock in locks if lock.until is not None]
         return ObjectLock(max(ends, default=None), any(lock.legal_hold for lock in locks)) if locks else None
 
-    def _erase_versions(self, prefix: str, manifest: str, record: str) -> Erased | ObjectLock:
+    def _erase_versions(self, prefix: str, manifest: str, records: Sequence[str]) -> Erased | ObjectLock:
         """After the manifest is hidden: if the store does not let it go, nothing goes, and it is shown again."""
-        found = [*list_versions(self.region, prefix), *list_versions(self.region, record)]
+        found = [each for start in (prefix, *records) for each in list_versions(self.region, start)]
         of_manifest = [each for each in found if each.key == manifest]
         if delete_versions(self.region, [each for each in of_manifest if not each.is_marker]):
             delete_versions(self.region, [each for each in of_manifest if each.is_marker])

@@ -23,7 +23,8 @@ _RANGES = 4
 
 @dataclass
 class CollectionHoldings:
-    """The folders of backups, the manifests of those that are committed, markers of runs, and records.
+    """The folders of backups, the manifests of those that are committed, markers of runs, and records (of
+    verifications, and of data keys).
 
     All by backup id.
     """
@@ -31,7 +32,7 @@ class CollectionHoldings:
     folders: dict[str, list[ObjectInfo]] = field(default_factory=dict)
     manifests: dict[str, ObjectInfo] = field(default_factory=dict)
     markers: dict[str, list[ObjectInfo]] = field(default_factory=dict)
-    records: dict[str, ObjectInfo] = field(default_factory=dict)
+    records: dict[str, list[ObjectInfo]] = field(default_factory=dict)
 
     def uncommitted(self) -> list[str]:
         """Backups that have objects and no manifest: at work, or left by an interrupted run. Newest first."""
@@ -57,9 +58,10 @@ def read_holdings(region: Repository, collection: str) -> CollectionHoldings:
     for item in region.list(layout.started_prefix(collection)):
         if (marked := layout.marked_backup(item.key)) is not None:
             found.markers.setdefault(marked, []).append(item)
-    for item in region.list(layout.verified_prefix(collection)):
-        if (recorded := layout.recorded_backup(item.key)) is not None:
-            found.records[recorded] = item
+    for folder in (layout.verified_prefix(collection), layout.keys_prefix(collection)):
+        for item in region.list(folder):
+            if (recorded := layout.recorded_backup(item.key)) is not None:
+                found.records.setdefault(recorded, []).append(item)
     return found
 
 

@@ -176,7 +176,8 @@ class CollectionPrune:
     def _sweep_records(self, holdings: CollectionHoldings) -> None:
         lonely = [
             item.key
-            for backup_id, item in sorted(holdings.records.items())
+            for backup_id, items in sorted(holdings.records.items())
+            for item in items
             if backup_id not in holdings.folders and self._is_old(item)
         ]
         if lonely and not self.eraser.check:

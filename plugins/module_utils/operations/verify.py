@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import BackupNotFound, DamagedBackup, DrError, InvalidInput, StoreError, StoreUnreachable
 from ..formats import layout
 from ..formats.verification import CONTENT, VerificationRecord, due
+from ..stores.master_keys import key_ring
 from ..stores.repository import Repository
 from ..version import TOOL
 from .catalogue import READERS, collections_of, committed_ids
@@ -22,7 +23,7 @@ from .copy import Choice
 from .repair_backup import repair_backup
 from .verification_record import read_record
 from .verified_parts import SourceHealth
-from .verify_backup import ENCRYPTION, BackupReading, Finding, RegionCopy, look_at_backup
+from .verify_backup import ENCRYPTION, KEY, BackupReading, Finding, RegionCopy, look_at_backup
 
 _NAMED_IN_ERRORS = 5
 
@@ -95,7 +96,7 @@ def verify_backups(regions: Sequence[Repository], request: VerifyRequest, check:
     would be repaired.
 
     Raises:
-        InvalidInput: the regions are of different clusters, or the share is no percentage.
+        InvalidInput: the regions are of different clusters, a key cannot be used, or the share is no percentage.
         DamagedBackup: something is damaged and was not repaired.
         StoreUnreachable: a region could not be asked.
         BackupNotFound: what was asked for by name is in no region.
@@ -125,6 +126,7 @@ class _Run:
         self.regions, self.request, self.check = regions, request, check
         self.report = VerifyReport()
         self.health = SourceHealth()
+        self.rings = {region.name: key_ring(region.location) for region in regions}
         # (collection, backup id) -> the names of the regions that hold it.
         self.holders: dict[tuple[str, str], set[str]] = {}
         self.records: dict[tuple[str, str], dict[str, VerificationRecord]] = {}
@@ -198,7 +200,12 @@ class _Run:
         """Look at one backup, repair it if asked to, and remember the outcome."""
         holders = self.holders[collection, backup_id]
         copies = [
-            RegionCopy(region, held=region.name in holders, unreached=self.health.down.get(region.name))
+            RegionCopy(
+                region,
+                held=region.name in holders,
+                unreached=self.health.down.get(region.name),
+                keys=self.rings[region.name],
+            )
             for region in self.regions
         ]
         content = self.request.level == CONTENT
@@ -254,7 +261,9 @@ def _entry(finding: Finding) -> dict[str, Any]:
 def _damage(damage: list[dict[str, Any]]) -> DrError:
     named = "; ".join(map(_sentence, damage[:_NAMED_IN_ERRORS]))
     more = f"; and {len(damage) - _NAMED_IN_ERRORS} more" if len(damage) > _NAMED_IN_ERRORS else ""
-    if all(entry["healthy"] or entry["problem"] == ENCRYPTION for entry in damage):
+    if all(entry["problem"] == KEY for entry in damage):
+        hint = "Give the key as one of old_keys, or let backup_rewrap bring what the key here opens."
+    elif all(entry["healthy"] or entry["problem"] == ENCRYPTION for entry in damage):
         hint = "There is a good copy of all of this: run with repair, or see in the findings why that failed."
     else:
         hint = "The findings name who has what in a good copy: add a region that holds the rest, or use other backups."

@@ -16,6 +16,7 @@ from ..errors import (
     DamagedBackup,
     DamagedManifest,
     EncryptionRefused,
+    KeyServiceError,
     ObjectNotFound,
     StoreDenied,
     StoreError,
@@ -23,15 +24,20 @@ from ..errors import (
 )
 from ..formats import layout
 from ..formats.manifest import Manifest
+from ..stores.master_keys import KeyRing
 from ..stores.repository import Repository
 from .catalogue import READERS, read_manifest
+from .data_keys import contexts_of, wrong_key
+from .key_records import read_key_record
 from .object_copy import PARTS_AT_ONCE
 from .verified_parts import SourceHealth, VerifiedParts
 
 # What can be wrong with an object, or with one part of it.
 MISSING, SIZE, CONTENT, ENCRYPTION, CONFLICT, DIGEST = "missing", "size", "content", "encryption", "conflict", "digest"
+# A data key that the keys of the region do not open.
+KEY = "key"
 # No copy of any region can mend these.
-BEYOND_REPAIR = (CONFLICT, DIGEST)
+BEYOND_REPAIR = (CONFLICT, DIGEST, KEY)
 _UNREACHED = (StoreUnreachable, StoreDenied, BucketNotFound)
 
 
@@ -50,11 +56,15 @@ class Finding:
 
 @dataclass
 class RegionCopy:
-    """A backup as one region has it. ``unreached``: why the region could not be asked to the end."""
+    """A backup as one region has it. ``unreached``: why the region could not be asked to the end.
+
+    ``keys``: the master keys of the region, if its backups are encrypted before they are sent.
+    """
 
     region: Repository
     held: bool = True
     unreached: str | None = None
+    keys: KeyRing | None = None
     manifest: Manifest | None = None
     data: bytes = b""
     findings: list[Finding] = field(default_factory=list)
@@ -108,7 +118,8 @@ def look_at_backup(
 ) -> BackupReading:
     """Verify a backup in all regions at once.
 
-    ``copies`` are in the order of the regions, fresh but for ``held`` and ``unreached``; the findings go into them.
+    ``copies`` are in the order of the regions, fresh but for ``held``, ``unreached`` and ``keys``; the findings go into
+    them.
     ``content``: read every part, beside looking at what exists. ``health`` is shared by all backups of a run.
     """
     reading = BackupReading(collection, backup_id, copies)
@@ -172,13 +183,31 @@ def _look_at_objects(reading: BackupReading, copy: RegionCopy, health: SourceHea
     objects = list(reading.objects())
     with ThreadPoolExecutor(READERS, thread_name_prefix="verify-object") as threads:
         list(threads.map(lambda entry: _look_at_object(copy, *entry), objects))
+    if copy.keys is not None and reading.manifest is not None:
+        _look_at_keys(copy, copy.keys, reading.manifest)
     health.answered(copy.region)
     missing = {finding.object for finding in copy.findings if finding.problem == MISSING}
     for key, stored in objects if content else []:
         if key not in missing:
             _read_content(copy, key, stored, health)
-    order = [reading.manifest_key, *(name for key, _stored in objects for name in (key, layout.sidecar_key(key)))]
+    order = [reading.manifest_key, layout.keys_key(reading.collection, reading.backup_id)]
+    order += [name for key, _stored in objects for name in (key, layout.sidecar_key(key))]
     copy.findings.sort(key=lambda finding: (order.index(finding.object), finding.part or 0))
+
+
+def _look_at_keys(copy: RegionCopy, keys: KeyRing, manifest: Manifest) -> None:
+    """Whether the region's own keys open the data keys, by what is in this region alone."""
+    record = read_key_record(copy.region, manifest) if manifest.data_keys else None
+    for key_id, wrap, context in contexts_of(manifest):
+        wraps = [wrap, *(record.of(key_id) if record is not None else [])]
+        try:
+            opened = keys.open(wraps, context)
+        except StoreError as error:
+            # Not a word about the region itself.
+            raise KeyServiceError(error.detail, error.hint) from error
+        if opened is None:
+            reason = wrong_key(manifest, wraps, keys.keys).detail
+            copy.found(layout.keys_key(manifest.collection, manifest.backup_id), KEY, reason)
 
 
 def _look_at_object(copy: RegionCopy, key: str, stored: dict[str, Any]) -> None:

@@ -1,0 +1,184 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rotate master keys: wrap the data keys of backups that are there with the new one. No archive is touched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import DrError, ObjectNotFound, PartlyFailed
+from ..formats import layout
+from ..formats.key_wrap import KeyRecord
+from ..formats.manifest import Manifest
+from ..stores.master_keys import KeyRing, MasterKey, open_with
+from ..stores.repository import Repository
+from .catalogue import READERS, collections_of, committed_ids, read_manifest
+from .data_keys import contexts_of, later_wraps, wrong_key
+from .key_records import read_key_record, write_key_record
+from .leftovers import exists
+from .repository_lock import RepositoryLock, collection_lock
+
+REWRAPPED, UNCHANGED, NOT_ENCRYPTED = "rewrapped", "unchanged", "not_encrypted"
+
+Json = dict[str, Any]
+
+
+@dataclass
+class RewrapReport:
+    """What was wrapped again, or in check mode would be. Entries are as the module ``backup_rewrap`` documents them."""
+
+    backups: list[Json] = field(default_factory=list)
+    failures: list[Json] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_result(self) -> Json:
+        """The report as modules return it."""
+        rewrapped = sum(entry["state"] == REWRAPPED for entry in self.backups)
+        return {
+            "backups": self.backups,
+            "rewrapped": rewrapped,
+            "changed": rewrapped > 0,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def rewrap_backups(
+    regions: Sequence[Repository], collections: Sequence[str] | None, check: bool = False
+) -> RewrapReport:
+    """Let the current key of each region open every backup there that one of the old keys opens.
+
+    ``collections``: None means all. What fails leaves the others wrapped. ``check`` only reads.
+
+    Raises:
+        InvalidInput: a region has no ``client_encryption``, or a key of it cannot be used.
+        WrongKey: no key opens a backup; or what else a single failure is. PartlyFailed for several. Both carry the
+            report, and ``failures``, as their ``result``.
+    """
+    began = time.monotonic()
+    report = RewrapReport()
+    rings = [KeyRing(region.location) for region in regions]
+    keys = [key for ring in rings for key in ring.keys]
+    errors: list[DrError] = []
+    for region, ring in zip(regions, rings, strict=True):
+        run = _RegionRun(region, regions, ring.current, keys, report, check)
+        errors += run.rewrap_all(collections)
+    report.seconds = time.monotonic() - began
+    if errors:
+        raise _failure(errors, report)
+    return report
+
+
+class _RegionRun:
+    """The rotation in one region. ``keys``: those of all regions, to open with."""
+
+    def __init__(
+        self,
+        region: Repository,
+        regions: Sequence[Repository],
+        current: MasterKey,
+        keys: Sequence[MasterKey],
+        report: RewrapReport,
+        check: bool,
+    ) -> None:
+        self.region, self.regions, self.current, self.keys = region, regions, current, keys
+        self.report, self.check = report, check
+        self.errors: list[DrError] = []
+
+    def rewrap_all(self, collections: Sequence[str] | None) -> list[DrError]:
+        """Wrap what must be wrapped in these collections; returns what went wrong."""
+        try:
+            self.region.require_connection()
+            names = collections_of(self.region) if collections is None else collections
+        except DrError as error:
+            self._failed(error, collection=None, backup_id=None)
+            return self.errors
+        for collection in names:
+            try:
+                self._rewrap_collection(collection)
+            except DrError as error:
+                self._failed(error, collection=collection, backup_id=None)
+        return self.errors
+
+    def _rewrap_collection(self, collection: str) -> None:
+        ids = sorted(committed_ids(self.region, collection), reverse=True)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="rewrap-look") as threads:
+            found = list(threads.map(lambda backup_id: self._look(collection, backup_id), ids))
+        todo = [manifest for manifest in found if manifest is not None]
+        if self.check:
+            for manifest in todo:
+                self._add(manifest, REWRAPPED)
+        elif todo:
+            with collection_lock(self.region, collection) as lock:
+                for manifest in todo:
+                    self._rewrap(manifest, lock)
+
+    def _look(self, collection: str, backup_id: str) -> Manifest | None:
+        """The manifest of a backup that must be wrapped again, and can be; what it is otherwise is noted."""
+        try:
+            manifest = read_manifest(self.region, collection, backup_id)[0]
+            if not manifest.data_keys:
+                self._add(manifest, NOT_ENCRYPTED)
+                return None
+            if self._wrapped(manifest, read_key_record(self.region, manifest)) is None:
+                self._add(manifest, UNCHANGED)
+                return None
+        except ObjectNotFound:
+            # It was listed a moment ago: another run has pruned it meanwhile.
+            return None
+        except DrError as error:
+            self._failed(error, collection=collection, backup_id=backup_id)
+            return None
+        return manifest
+
+    def _rewrap(self, manifest: Manifest, lock: RepositoryLock) -> None:
+        try:
+            if not exists(self.region, layout.manifest_key(manifest.collection, manifest.backup_id)):
+                return
+            record = self._wrapped(manifest, read_key_record(self.region, manifest))
+            if record is not None:
+                lock.require()
+                write_key_record(self.region, manifest, record)
+        except DrError as error:
+            self._failed(error, collection=manifest.collection, backup_id=manifest.backup_id)
+        else:
+            self._add(manifest, UNCHANGED if record is None else REWRAPPED)
+
+    def _wrapped(self, manifest: Manifest, record: KeyRecord) -> KeyRecord | None:
+        """``record`` with what it lacks for the current key; None where that opens everything already.
+
+        Only the wraps of this region count, so that it needs no other one.
+        """
+        changed = False
+        for key_id, first, context in contexts_of(manifest):
+            wraps = [first, *record.of(key_id)]
+            if open_with([self.current], wraps, context) is not None:
+                continue
+            others = [each for other in later_wraps(manifest, self.regions) for each in other.of(key_id)]
+            data_key = open_with(self.keys, [*wraps, *others], context)
+            if data_key is None:
+                raise wrong_key(manifest, [*wraps, *others], self.keys)
+            record.add(key_id, self.current.wrap(data_key, context))
+            changed = True
+        return record if changed else None
+
+    def _add(self, manifest: Manifest, state: str) -> None:
+        names = {"region": self.region.name, "collection": manifest.collection, "backup_id": manifest.backup_id}
+        self.report.backups.append({**names, "state": state})
+
+    def _failed(self, error: DrError, **names: str | None) -> None:
+        self.errors.append(error)
+        self.report.failures.append({"region": self.region.name, **names, "failure": error.failure()})
+
+
+def _failure(errors: list[DrError], report: RewrapReport) -> DrError:
+    result = {**report.as_result(), "failures": report.failures}
+    if len(errors) == 1:
+        errors[0].result.update(result)
+        return errors[0]
+    reasons = " ".join(dict.fromkeys(error.detail for error in errors))
+    return PartlyFailed(f"{len(errors)} rotations failed. {reasons}", "The others are done; see failures.", **result)
