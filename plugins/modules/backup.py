@@ -18,6 +18,8 @@ description:
   - A manifest is written last. Without it a backup does not exist. It holds what a restore needs and what proves it.
   - Each shard archive keeps the entries of the write-ahead log that make it exact, also for writes that were going on
     while the snapshot was taken.
+  - With C(client_encryption) in O(repository), shard archives and recall probes are encrypted before they are sent, in
+    the same pass.
   - What an interrupted run left in the repository or on the node is removed by the next one.
   - Run it on the node itself, so that the data goes straight from there to the store.
 extends_documentation_fragment:

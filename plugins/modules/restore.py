@@ -15,6 +15,8 @@ description:
   - Chooses a backup, looks at the target and says all that speaks against it at once, creates the collection from its
     recorded configuration, and streams one shard archive after another to it. Each part is compared with the manifest
     before its bytes are sent. One that is damaged or missing is read once more, then taken from the next source.
+  - What was encrypted before it was sent is opened on the host that runs the module. Without the right key nothing is
+    begun.
   - Then it waits until all replicas are Active and the status is green, compares counts, recall, payload indexes and,
     if given, the digest, and only then sets the aliases, in one atomic change.
   - Shard keys come back with the numbers that their shards had, because Qdrant looks for a point by these numbers.

@@ -190,6 +190,7 @@ def test_with_a_newest_backup_that_was_verified_the_others_go(repository: Reposi
 def test_in_a_versioned_bucket_old_versions_go_too(locked: Repository) -> None:
     fill(locked, ids=DAYS[:3])
     for backup_id in DAYS[:3]:
+        locked.put(layout.keys_key("docs", backup_id), b"{}")
         flip_byte(locked, f"docs/{layout.shard_key(backup_id, 0)}", 5)
         flip_byte(locked, f"docs/{layout.shard_key(backup_id, 0)}", 5)
     entry = prune(locked).pruned[0]

@@ -67,6 +67,17 @@ def test_empty_and_null_count_as_not_set(tmp_path: Path) -> None:
     assert (config.repository.region, config.repository.ca_path, config.backup["max_age"]) == (None, None, None)
 
 
+def test_master_keys_come_from_files_of_their_own(tmp_path: Path) -> None:
+    sealing = {"key_file": "/etc/new.key", "old_keys": [{"key_file": "/etc/old.key"}, {"kms_key_id": "alias/old"}]}
+    config = read_config(written(tmp_path, {"repository": {**REPOSITORY, "client_encryption": sealing}}), {})
+    found = config.repository.client_encryption
+    assert found is not None
+    assert (found.key_file, [(old.key_file, old.kms_key_id) for old in found.old_keys]) == (
+        "/etc/new.key",
+        [("/etc/old.key", None), (None, "alias/old")],
+    )
+
+
 def test_the_key_comes_from_the_file_or_the_environment(tmp_path: Path) -> None:
     environment = {"QDRANT_API_KEY": "from-environment"}
     path = written(tmp_path, {"repository": REPOSITORY})
@@ -102,6 +113,11 @@ def test_the_key_comes_from_the_file_or_the_environment(tmp_path: Path) -> None:
         ({"repository": {**REPOSITORY, "secret_key": SECRET}}, "holds secret_key"),
         ({"repository": REPOSITORY, "qdrant": {"api_key": SECRET}}, "holds api_key"),
         ({"repository": REPOSITORY, "destinations": [{**REPOSITORY, "access_key": SECRET}]}, "holds access_key"),
+        ({"repository": {**REPOSITORY, "client_encryption": {"key": SECRET}}}, "unknown settings: key"),
+        ({"repository": {**REPOSITORY, "client_encryption": {"old_keys": [{"key": SECRET}]}}}, "unknown settings: key"),
+        ({"repository": {**REPOSITORY, "client_encryption": {"key_env": "K"}}}, "unknown settings: key_env"),
+        ({"repository": {**REPOSITORY, "client_encryption": {"kms_region": "r"}}}, "names no key"),
+        ({"repository": {**REPOSITORY, "client_encryption": {"key_file": "f", "old_keys": "f"}}}, "old_keys of "),
     ],
 )
 def test_what_cannot_be_right_is_said(tmp_path: Path, content: Any, said: str) -> None:

@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DamagedManifest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import (
+    DamagedBackup,
+    DamagedManifest,
+    InvalidInput,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.probes import (
     check_probes,
     mean,
+    open_probes,
     recall,
+    seal_probes,
 )
 
 
@@ -71,3 +77,22 @@ def test_fewer_points_than_k() -> None:
 def test_probes_of_another_shape_are_refused(probes: dict) -> None:
     with pytest.raises(DamagedManifest):
         check_probes(probes)
+
+
+PROBES = {"k": 10, "vectors": {"a": {"baseline": 1.0, "queries": [{"query": [0.5], "expected": scored((1, 0.9))}]}}}
+
+
+def test_sealed_probes_show_nothing_and_come_back() -> None:
+    sealed = seal_probes(PROBES, b"d" * 32, "0" * 32, b"s" * 32)
+    assert (sealed["k"], sealed["vectors"], set(sealed)) == (10, {}, {"k", "vectors", "sealed"})
+    assert open_probes(sealed, {"0" * 32: b"d" * 32}) == PROBES
+    with pytest.raises(DamagedBackup, match="the recall probes does not open"):
+        open_probes(sealed, {"0" * 32: b"x" * 32})
+    with pytest.raises(InvalidInput, match="recall probes are encrypted"):
+        check_probes(sealed)
+
+
+def test_where_nothing_was_recorded_nothing_is_sealed() -> None:
+    nothing = {"k": 10, "vectors": {}}
+    assert seal_probes(nothing, b"d" * 32, "0" * 32, b"s" * 32) == nothing
+    assert open_probes(PROBES, {}) == PROBES
