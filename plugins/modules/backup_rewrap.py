@@ -51,17 +51,17 @@ EXAMPLES = r"""
 - name: Let the new key open all backups in both regions
   vectorops.qdrant_dr.backup_rewrap:
     repositories:
-      - &region
-        bucket: qdrant-backups-eu
+      - bucket: qdrant-backups-eu
         cluster: production
         region: eu-central-1
-        client_encryption:
+        client_encryption: &keys
           key_file: /etc/qdrant-dr/backup-2027.key
           old_keys:
             - key_file: /etc/qdrant-dr/backup-2026.key
-      - <<: *region
-        bucket: qdrant-backups-us
+      - bucket: qdrant-backups-us
+        cluster: production
         region: us-east-1
+        client_encryption: *keys
 """
 
 RETURN = r"""
