@@ -108,8 +108,8 @@ suboptions:
       - Encrypts the shard archives and the recall probes of new backups by AES-256-GCM before they are sent, and opens
         backups that were made so. Needs the Python package cryptography.
       - Exactly one of the options that name a key is needed.
-      - Copies, verifications and prunes need no key. If M(vectorops.qdrant_dr.backup_verify) has one, it also finds what
-        that does not open.
+      - Copies, verifications and prunes need no key. If M(vectorops.qdrant_dr.backup_verify) has one, it also finds
+        what that does not open.
       - Object metadata, counts, the collection's configuration, names of payload indexes and aliases stay readable.
       - B(Whoever loses the key loses the backups.) Keep a copy of it apart from them.
     type: dict
