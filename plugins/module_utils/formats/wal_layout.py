@@ -13,15 +13,18 @@ from .layout import collection_prefix
 
 # As many digits as the largest index (u64) has: keys sort by index.
 _DIGITS = 20
-_CHUNK = re.compile(r"([^/]+)/wal/([0-9]{1,10})/([^/]+)/([0-9A-Za-z-]+)/([0-9]{20})-([0-9]{20})\.wal", re.ASCII)
+_LOG = r"([^/]+)/wal/([0-9]{1,10})/([^/]+)/([0-9A-Za-z-]+)"
+_CHUNK = re.compile(rf"{_LOG}/([0-9]{{20}})-([0-9]{{20}})\.wal", re.ASCII)
+_TIMELINE = re.compile(rf"{_LOG}/timeline\.json", re.ASCII)
+_POSITIONS = re.compile(r"([^/]+)/wal/positions/([^/]+)\.json")
 
 
 @dataclass(frozen=True)
 class ReplicaLog:
     """Whose log it is: one life of one replica.
 
-    ``replica`` is the name of its node or its peer id; ``timeline`` (letters, digits, hyphens) is the life of its WAL
-    between restores.
+    ``replica`` is the peer id of its node; ``timeline`` (an id as backups have) is the life of its WAL between
+    restores.
     """
 
     collection: str
@@ -58,3 +61,37 @@ def parse_chunk_key(key: str) -> tuple[ReplicaLog, int, int] | None:
     collection, shard, replica, timeline, first, last = match.groups()
     log = ReplicaLog(collection, int(shard), unquote(replica), timeline)
     return (log, int(first), int(last)) if chunk_key(log, int(first), int(last)) == key else None
+
+
+def timeline_key(log: ReplicaLog) -> str:
+    """What is known of a timeline (``wal_timeline``), written before its first chunk."""
+    return f"{timeline_prefix(log)}timeline.json"
+
+
+def parse_timeline_key(key: str) -> ReplicaLog | None:
+    """Whose timeline an object describes; None where the key is not that of such an object."""
+    match = _TIMELINE.fullmatch(key)
+    if match is None:
+        return None
+    collection, shard, replica, timeline = match.groups()
+    log = ReplicaLog(collection, int(shard), unquote(replica), timeline)
+    return log if timeline_key(log) == key else None
+
+
+def positions_prefix(collection: str) -> str:
+    """The folder of how far the archivers of one collection have come."""
+    return f"{wal_prefix(collection)}positions/"
+
+
+def positions_key(collection: str, replica: str) -> str:
+    """How far the archiver of one node has come with a collection (``wal_positions``)."""
+    return f"{positions_prefix(collection)}{quote(replica, safe='')}.json"
+
+
+def parse_positions_key(key: str) -> tuple[str, str] | None:
+    """The collection and the replica whose position an object tells; None where the key is of something else."""
+    match = _POSITIONS.fullmatch(key)
+    if match is None:
+        return None
+    collection, replica = match.group(1), unquote(match.group(2))
+    return (collection, replica) if positions_key(collection, replica) == key else None

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of a timeline of the WAL archive: whose log it is, since when, and why it was begun.
+
+A timeline is one contiguous run of entries. Whatever would break it, a gap, another directory, a place that cannot be
+proved, begins a new one; so a record is never changed. ``timeline_sha256`` is the SHA-256 of the canonical JSON of all
+fields but ``schema_version``, ``kind`` and itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from ..errors import IntegrityError
+from .canonical import canonical
+from .wal_layout import ReplicaLog, timeline_key
+
+SCHEMA_VERSION = 1
+KIND = "vectorops.qdrant_dr/wal-timeline"
+# Followed for the first time; entries were lost; another log took its place; the collection was made anew.
+FIRST, GAP, REPLACED, RECREATED = "first", "gap", "replaced", "recreated"
+REASONS = (FIRST, GAP, REPLACED, RECREATED)
+_HINT = "Take it from another copy of the repository; without it, the chunks of this timeline serve no restore."
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """One timeline.
+
+    ``started`` (aware): when the archiver began to follow this log; ``reason``: one of ``REASONS``, with ``detail``, a
+    sentence; ``previous``: the timeline before of this replica; ``gap``: first and last index (inclusive) that were
+    lost.
+    """
+
+    cluster: str
+    log: ReplicaLog
+    started: datetime
+    reason: str
+    detail: str
+    tool: dict[str, str]
+    previous: str | None = None
+    gap: tuple[int, int] | None = None
+
+    @property
+    def key(self) -> str:
+        """Where the record belongs in the repository."""
+        return timeline_key(self.log)
+
+    def dump(self) -> bytes:
+        """The text to store: readable, and the same bytes for the same timeline."""
+        fields: dict[str, Any] = {
+            "cluster": self.cluster,
+            "collection": self.log.collection,
+            "shard": self.log.shard,
+            "replica": self.log.replica,
+            "timeline": self.log.timeline,
+            "started": self.started.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reason": self.reason,
+            "detail": self.detail,
+            "previous": self.previous,
+            "gap": None if self.gap is None else {"first": self.gap[0], "last": self.gap[1]},
+            "tool": self.tool,
+        }
+        digest = hashlib.sha256(canonical(fields)).hexdigest()
+        whole = {"schema_version": SCHEMA_VERSION, "kind": KIND, **fields, "timeline_sha256": digest}
+        return (json.dumps(whole, sort_keys=True, indent=1, ensure_ascii=True) + "\n").encode("ascii")
+
+    @classmethod
+    def parse(cls, data: bytes) -> Timeline:
+        """Read a stored record; ``IntegrityError`` for one that is cut short, altered or of another schema."""
+        try:
+            whole = json.loads(data)
+            if (whole["schema_version"], whole["kind"]) != (SCHEMA_VERSION, KIND):
+                raise ValueError(f"its kind is {whole['kind']!r}, its schema version {whole['schema_version']!r}")
+            timeline = _timeline(whole)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise IntegrityError(f"The record of a WAL timeline cannot be read: {error}.", _HINT) from error
+        # The same text again: so all fields have their types, and the digest fits.
+        if timeline.reason not in REASONS or timeline.dump() != data:
+            raise IntegrityError("The record of a WAL timeline was altered: its digest does not fit.", _HINT)
+        return timeline
+
+
+def _timeline(whole: dict[str, Any]) -> Timeline:
+    gap = whole["gap"]
+    return Timeline(
+        cluster=str(whole["cluster"]),
+        log=ReplicaLog(str(whole["collection"]), int(whole["shard"]), str(whole["replica"]), str(whole["timeline"])),
+        started=datetime.strptime(whole["started"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc),
+        reason=str(whole["reason"]),
+        detail=str(whole["detail"]),
+        tool={str(name): str(value) for name, value in dict(whole["tool"]).items()},
+        previous=None if whole["previous"] is None else str(whole["previous"]),
+        gap=None if gap is None else (int(gap["first"]), int(gap["last"])),
+    )
