@@ -195,6 +195,18 @@ class BackupNotFound(DrError):
     code = "backup_not_found"
 
 
+class MomentNotRestorable(DrError):
+    """No backup and archived log together have the moment; ``result`` has the nearest ones before and after it."""
+
+    code = "moment_not_restorable"
+
+
+class InexactReplay(DrError):
+    """The log has operations whose replay this Qdrant does not promise to be exact; ``result`` counts them."""
+
+    code = "inexact_replay"
+
+
 class PruneRefused(DrError):
     """A limit on what may be pruned in one run forbids what the policy asks for."""
 

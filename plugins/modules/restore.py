@@ -23,6 +23,7 @@ description:
     Where keys before them had been deleted, temporary shard keys use up the numbers while the collection is created.
     A key that cannot get its numbers is refused.
   - A collection with strict mode gets its limits back once it has passed, because they may forbid the checks.
+  - With O(to_time), O(to_index) or O(to=latest) the archived write-ahead log after the backup is replayed, too.
   - The data passes through the host that runs the module in constant memory and never touches its disk.
   - A restore that fails removes the collection that it had created. One that was killed is removed by the next run,
     on another host after 24 hours. Until it has passed, the collection bears a mark in its metadata and as an alias.
@@ -31,6 +32,7 @@ extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
   - vectorops.qdrant_dr.qdrant
   - vectorops.qdrant_dr.repository.sources
+  - vectorops.qdrant_dr.moment
 attributes:
   check_mode:
     support: full
@@ -120,6 +122,13 @@ EXAMPLES = r"""
       - bucket: qdrant-backups-us
         cluster: production
         region: us-east-1
+
+- name: Bring back how it was just before the bad deployment
+  vectorops.qdrant_dr.restore:
+    collection: products
+    target: products-before-deploy
+    to_time: "2026-11-22T10:00:00Z"
+    sources: *sources
 
 - name: Restore yesterday's state beside the live collection, and do not touch its aliases
   vectorops.qdrant_dr.restore:
@@ -231,6 +240,44 @@ notes:
   type: list
   elements: dict
   sample: []
+moment:
+  description:
+    - Of a restore to a moment, how far each shard was restored. C(base_index) is the last entry of its log that the
+      backup has, C(index) the last one that was restored. That was written between C(written_after) and
+      C(written_before), and the first one that was left out between C(next_written_after) and C(next_written_before).
+      C(ambiguous) says that the clock of the archiver's host went back, so that the time stood there more than once.
+  returned: success with O(to_time), O(to_index) or O(to=latest)
+  type: list
+  elements: dict
+  sample:
+    - shard: 0
+      base_index: 4100
+      index: 5217
+      timeline: 20261122T020000Z-a1b2c3
+      written_after: "2026-11-22T09:59:58.101Z"
+      written_before: "2026-11-22T09:59:59.102Z"
+      next_written_after: "2026-11-22T09:59:59.102Z"
+      next_written_before: "2026-11-22T10:00:00.103Z"
+      ambiguous: false
+apart_seconds:
+  description:
+    - How many seconds the shards may be apart. What was written to two shards within this time may be in one of them
+      only.
+  returned: success with O(to_time), O(to_index) or O(to=latest)
+  type: float
+  sample: 0.0
+entries_replayed:
+  description: How many entries were added to the backup.
+  returned: success with O(to_time), O(to_index) or O(to=latest)
+  type: int
+  sample: 1117
+inexact:
+  description:
+    - How many entries this Qdrant may not replay exactly, by class. C(partial_vectors) are upserts that lack some of
+      the named vectors, C(conditional) are upserts with a condition that were written while the snapshot was taken.
+  returned: success with O(to_time), O(to_index) or O(to=latest)
+  type: dict
+  sample: {}
 check:
   description:
     - What M(vectorops.qdrant_dr.collection_check) returns of the restored collection, and its C(payload_indexes).
@@ -296,43 +343,10 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_reposi
     store_locations,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.layout import backup_time
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_moment
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import (
-    RestoreRequest,
-    plan_restore,
-    restore,
-)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import plan_restore, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.restore_options import MOMENT_SPEC, request_of
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-
-
-def aliases_of(names: list[str]) -> list[str] | None:
-    """The aliases to set, None for the recorded ones. Raises InvalidInput for a mixture."""
-    if names == ["recorded"]:
-        return None
-    if names == ["none"]:
-        return []
-    if "recorded" in names or "none" in names:
-        raise InvalidInput("aliases mixes names with recorded or none.", "Give recorded or none alone, or names.")
-    return names
-
-
-def request_of(params: dict[str, Any]) -> RestoreRequest:
-    """What the options ask for. Raises InvalidInput."""
-    if params["backup_id"] is not None:
-        backup_time(params["backup_id"])
-    if not 0 <= params["min_recall"] <= 1:
-        raise InvalidInput(f"min_recall is {params['min_recall']}.", "Give a number from 0 to 1.")
-    if params["replication_factor"] is not None and params["replication_factor"] < 1:
-        raise InvalidInput(f"replication_factor is {params['replication_factor']}.", "Give 1 or more.")
-    same = ("collection", "target", "backup_id", "overwrite", "safety_backup", "replication_factor", "storage_path")
-    same += ("digest", "expect_digest", "min_recall", "ready_timeout")
-    return RestoreRequest(
-        **{name: params[name] for name in same},
-        before=params["before"] and parse_moment(params["before"], "before"),
-        aliases=aliases_of(params["aliases"]),
-    )
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -359,6 +373,7 @@ def main() -> None:
             "target": {"type": "str"},
             "backup_id": {"type": "str"},
             "before": {"type": "str"},
+            **MOMENT_SPEC,
             "aliases": {"type": "list", "elements": "str", "default": ["recorded"]},
             "overwrite": {"type": "bool", "default": False},
             "safety_backup": {"type": "bool", "default": True},
@@ -371,7 +386,7 @@ def main() -> None:
             "ready_timeout": {"type": "float", "default": 3600.0},
         },
         required_by=QDRANT_REQUIRED_BY,
-        mutually_exclusive=[("backup_id", "before")],
+        mutually_exclusive=[("backup_id", "before"), ("before", "to_time", "to_index")],
         supports_check_mode=True,
     )
     try:

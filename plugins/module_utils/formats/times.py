@@ -27,8 +27,8 @@ def parse_duration(text: str | float, name: str) -> float:
     return float(match.group(1)) * _UNITS[match.group(2)]
 
 
-def parse_moment(text: str, name: str) -> datetime:
-    """The point in time that an ISO 8601 text names; without a zone it is UTC.
+def parse_moment(text: str, name: str, zone_required: bool = False) -> datetime:
+    """The point in time that an ISO 8601 text names; without a zone it is UTC, or refused.
 
     ``name`` is the option's, for the error. Raises InvalidInput for anything else.
     """
@@ -38,4 +38,6 @@ def parse_moment(text: str, name: str) -> datetime:
         raise InvalidInput(
             f"{name} is {text!r}, which is no time in ISO 8601.", "Give one like 2026-11-22T02:00:00Z."
         ) from error
+    if zone_required and moment.tzinfo is None:
+        raise InvalidInput(f"{name} is {text!r}, which names no zone.", "Add Z for UTC, or an offset such as +02:00.")
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

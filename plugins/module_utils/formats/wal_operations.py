@@ -85,21 +85,28 @@ def apply_index_operations(payload_indexes: dict[str, Any], entries: Iterable[tu
     """
     found = dict(payload_indexes)
     for index, entry in entries:
-        operation = describe(entry)
-        if operation.kind == UNKNOWN:
-            raise UnknownWalOperation(
-                f"Entry {index} of the log is an operation not known here: {operation.name or 'unreadable'}.",
-                f"Restore to a moment before it (index {index - 1}), or use a newer version of vectorops.qdrant_dr.",
-            )
-        if operation.field is None:
-            continue
-        if operation.schema is None:
-            found.pop(operation.field, None)
-        elif isinstance(operation.schema, dict):
-            found[operation.field] = {"data_type": operation.schema["type"], "params": operation.schema}
-        else:
-            found[operation.field] = {"data_type": operation.schema}
+        apply_index_operation(found, index, describe(entry))
     return found
+
+
+def apply_index_operation(payload_indexes: dict[str, Any], index: int, operation: Operation) -> None:
+    """Change ``payload_indexes`` as the operation of entry ``index`` does, if it is about an index.
+
+    Raises ``UnknownWalOperation``.
+    """
+    if operation.kind == UNKNOWN:
+        raise UnknownWalOperation(
+            f"Entry {index} of the log is an operation not known here: {operation.name or 'unreadable'}.",
+            f"Restore to a moment before it (index {index - 1}), or use a newer version of vectorops.qdrant_dr.",
+        )
+    if operation.field is None:
+        return
+    if operation.schema is None:
+        payload_indexes.pop(operation.field, None)
+    elif isinstance(operation.schema, dict):
+        payload_indexes[operation.field] = {"data_type": operation.schema["type"], "params": operation.schema}
+    else:
+        payload_indexes[operation.field] = {"data_type": operation.schema}
 
 
 def _cbor2() -> ModuleType:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -76,7 +76,11 @@ def freshness(newest: Mapping[str, Any] | None, now: datetime, rpo: float | None
 
 
 def find_backup(
-    sources: Sequence[Repository], collection: str, backup_id: str | None = None, before: datetime | None = None
+    sources: Sequence[Repository],
+    collection: str,
+    backup_id: str | None = None,
+    before: datetime | None = None,
+    fits: Callable[[Manifest], bool] = lambda _manifest: True,
 ) -> tuple[Manifest, list[dict[str, str]]]:
     """The backup to restore, from the union of what all sources hold.
 
@@ -85,6 +89,7 @@ def find_backup(
         collection: the collection's name when it was backed up.
         backup_id: this one; the newest by default.
         before: the newest whose snapshot was finished by then (aware), so it holds nothing newer.
+        fits: what else must be true of it; asked of one after another, newest first.
 
     Returns:
         The manifest, from the first source with a valid one, and notes ``{"source", "object", "reason"}`` about
@@ -107,7 +112,7 @@ def find_backup(
         if before is not None and layout.backup_time(candidate) > before:
             continue
         manifest = _first_valid(holdings, collection, candidate, notes)
-        if manifest is not None and (before is None or _finished(manifest) <= before):
+        if manifest is not None and (before is None or finished(manifest) <= before) and fits(manifest):
             return manifest, notes
     raise _nothing_fits(holdings, collection, held, backup_id, before, notes)
 
@@ -186,7 +191,8 @@ def _backup_ids(repository: Repository, collection: str) -> list[str]:
     return sorted(filter(layout.is_backup_id, repository.folders(layout.backups_prefix(collection))), reverse=True)
 
 
-def _finished(manifest: Manifest) -> datetime:
+def finished(manifest: Manifest) -> datetime:
+    """When the last snapshot of a backup was finished (UTC)."""
     return _moment(manifest.fields["window"].get("snapshot_finished"), manifest.backup_id)
 
 

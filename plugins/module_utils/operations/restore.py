@@ -16,14 +16,17 @@ from ..errors import CheckFailed, DrError, InvalidInput, TargetExists, TargetUnf
 from ..formats import layout
 from ..formats.manifest import Manifest
 from ..formats.probes import open_probes
-from ..formats.sealed import open_parts
+from ..formats.sealed import open_parts, plain_facts
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
+from .archived_wal import ArchivedWal
 from .backup import BackupRequest, back_up
 from .backup_from_here import back_up_from_here
 from .catalogue import find_backup
 from .check import check_collection, wait_until_ready
 from .data_keys import open_data_keys
+from .moment import MomentRequest, ShardMoment, choose_base
+from .moment_replay import MomentReplay
 from .preflight import preflight
 from .restore_mark import half_restored, marks_on
 from .restore_target import RestoreTarget
@@ -53,13 +56,15 @@ class RestoreRequest:
     digest: bool = True
     min_recall: float = 0.99
     ready_timeout: float = 3600.0
+    moment: MomentRequest | None = None
 
 
 @dataclass
 class RestorePlan:
     """What a restore will do; made without changing anything.
 
-    ``data_keys``: by id, what opens the backup, if it was encrypted before it was sent. ``probes``: opened.
+    ``data_keys``: by id, what opens the backup, if it was encrypted before it was sent. ``probes``: opened. ``replay``:
+    what a restore to a moment puts behind the backup.
     """
 
     manifest: Manifest
@@ -70,6 +75,22 @@ class RestorePlan:
     notes: list[dict[str, Any]] = field(default_factory=list)
     data_keys: dict[str, bytes] = field(default_factory=dict, repr=False)
     probes: dict[str, Any] = field(default_factory=dict, repr=False)
+    replay: MomentReplay | None = None
+
+    @property
+    def payload_indexes(self) -> dict[str, Any]:
+        """Those that the restored collection must have."""
+        return self.replay.payload_indexes if self.replay else self.manifest.payload_indexes
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it goes on after the base, so that counts and probes of the base prove nothing."""
+        return self.replay is not None and self.replay.entries > 0
+
+    @property
+    def archive_notes(self) -> list[dict[str, Any]]:
+        """What sources did not have right of the archived log."""
+        return list(self.replay.notes) if self.replay else []
 
     def describe(self) -> dict[str, Any]:
         """The plan as modules return it."""
@@ -83,6 +104,7 @@ class RestorePlan:
             "replaces_existing": self.replaces,
             "leftovers_removed": [f"half-restored collection {self.target}"] if self.leftover else [],
             "notes": self.notes,
+            **(self.replay.describe() if self.replay else {}),
         }
 
 
@@ -92,7 +114,12 @@ def plan_restore(nodes: list[Qdrant], sources: list[Repository], request: Restor
     Raises ``TargetUnfit`` with all reasons, ``TargetExists``, or ``WrongKey``.
     """
     layout.check_collection_name(request.target or request.collection)
-    manifest, notes = find_backup(sources, request.collection, backup_id=request.backup_id, before=request.before)
+    archive = ArchivedWal(sources, request.collection)
+    moments: dict[int, ShardMoment] | None = None
+    if request.moment is None:
+        manifest, notes = find_backup(sources, request.collection, backup_id=request.backup_id, before=request.before)
+    else:
+        manifest, moments, notes = choose_base(sources, archive, request.backup_id, request.moment)
     data_keys = open_data_keys(manifest, sources)
     probes = open_probes(manifest.probes, data_keys)
     target = request.target or request.collection
@@ -129,7 +156,11 @@ def plan_restore(nodes: list[Qdrant], sources: list[Repository], request: Restor
         )
     kept = aliases_of(qdrant, target) if exists else []
     aliases = [*aliases, *(alias for alias in kept if alias not in aliases)]
-    return RestorePlan(manifest, target, aliases, leftover, exists, notes, data_keys, probes)
+    plan = RestorePlan(manifest, target, aliases, leftover, exists, notes, data_keys, probes)
+    if request.moment is not None and moments is not None:
+        plan.replay = MomentReplay(archive, manifest, moments, data_keys, qdrant.version())
+        plan.replay.prove(request.moment)
+    return plan
 
 
 def aliases_of(qdrant: Qdrant, collection: str) -> list[str]:
@@ -167,7 +198,7 @@ def restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequ
         "check": checked,
         "served": run.served,
         "damaged": run.damaged,
-        "notes": plan.notes + run.health.notes,
+        "notes": plan.notes + run.health.notes + plan.archive_notes,
         "restored_from": sorted(run.served),
     }
 
@@ -192,7 +223,8 @@ class _Run:
     @cached_property
     def collection(self) -> RestoreTarget:
         """Made when it is first asked for, since its mark says when that was: what goes before may take hours."""
-        return RestoreTarget(self.nodes, self.target, self.manifest, self.request.replication_factor)
+        factor = self.request.replication_factor
+        return RestoreTarget(self.nodes, self.target, self.manifest, factor, self.plan.payload_indexes)
 
     def make_room(self) -> None:
         """Remove what stands at the target's name. Live data goes only after every part of the backup has been read and
@@ -248,16 +280,16 @@ class _Run:
         checked = check_collection(
             self.nodes,
             self.target,
-            expect_points=self.manifest.exact_points,
+            expect_points=None if self.plan.goes_on else self.manifest.exact_points,
             expect_digest=self.request.expect_digest,
             digest=self.request.digest,
-            probes=self.plan.probes,
+            probes=None if self.plan.goes_on else self.plan.probes,
             min_recall=self.request.min_recall,
         )
         checked["unmeasured"] += self._unproved(checked["points"])
         schema = self.qdrant.collection(self.target)["payload_schema"]
         checked["payload_indexes"] = sorted(schema)
-        lost = sorted(set(self.manifest.payload_indexes) - set(schema))
+        lost = sorted(set(self.plan.payload_indexes) - set(schema))
         findings = checked["findings"] + [f"the payload index on {name} is missing" for name in lost]
         if findings:
             raise CheckFailed(
@@ -270,6 +302,8 @@ class _Run:
 
     def _unproved(self, points: int | None) -> list[str]:
         """What is odd about the number of points, where the backup does not prove what it has to be."""
+        if self.plan.goes_on:
+            return ["counts and recall were recorded with the base, before the entries that were replayed"]
         counted = self.manifest.points
         if points is None or counted["before"] != counted["after"] or points == counted["after"]:
             return []
@@ -292,13 +326,16 @@ class _Run:
     def _upload(self, shard: dict[str, Any]) -> None:
         key = self.manifest.object_key(shard)
         with VerifiedParts(self.sources, key, shard["object"], health=self.health) as parts:
+            replay = self.plan.replay
+            facts = replay.facts(shard) if replay else plain_facts(shard["object"])
             try:
-                self.collection.upload(shard, _pieces(self._opened(parts, shard)))
+                self.collection.upload(shard, _pieces(self._opened(parts, shard)), *facts)
             finally:
                 self._record(parts)
 
     def _opened(self, parts: VerifiedParts, shard: dict[str, Any]) -> Iterator[bytes]:
-        return open_parts(parts, shard["object"], self.plan.data_keys, parts.key)
+        plain = open_parts(parts, shard["object"], self.plan.data_keys, parts.key)
+        return self.plan.replay.pieces(shard, plain) if self.plan.replay else plain
 
     def _record(self, parts: VerifiedParts) -> None:
         for source, count in parts.served.items():

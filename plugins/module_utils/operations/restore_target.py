@@ -12,7 +12,6 @@ from typing import Any
 from ..errors import DrError, TargetUnfit
 from ..formats.collection_config import create_body, field_schema, is_strict
 from ..formats.manifest import Manifest
-from ..formats.sealed import plain_facts
 from ..formats.shard_keys import shards_by_key
 from ..stores.qdrant import Qdrant
 from .restore_mark import METADATA_KEY, Mark, mark_in_metadata
@@ -22,10 +21,19 @@ from .shard_keys import create_shard_keys
 class RestoreTarget:
     """One collection in the making, on the cluster of ``nodes``.
 
-    ``replication_factor``: another one than the recorded one.
+    ``replication_factor``: another one than the recorded one. ``payload_indexes``: those to create, as a manifest has
+    them.
     """
 
-    def __init__(self, nodes: list[Qdrant], name: str, manifest: Manifest, replication_factor: int | None) -> None:
+    def __init__(
+        self,
+        nodes: list[Qdrant],
+        name: str,
+        manifest: Manifest,
+        replication_factor: int | None,
+        payload_indexes: dict[str, Any],
+    ) -> None:
+        self._payload_indexes = payload_indexes
         self.nodes, self.name, self.manifest = nodes, name, manifest
         self.qdrant = nodes[0]
         self._replication_factor = replication_factor
@@ -49,17 +57,19 @@ class RestoreTarget:
         self._created = True
         self.qdrant.update_aliases([self._marking()])
         self._numbers = create_shard_keys(self.qdrant, self.name, shards_by_key(self.manifest.shards))
-        for name, schema in self.manifest.payload_indexes.items():
+        for name, schema in self._payload_indexes.items():
             self.qdrant.create_payload_index(self.name, name, field_schema(schema))
 
-    def upload(self, shard: dict[str, Any], pieces: Iterable[memoryview]) -> None:
-        """Fill one shard of the manifest with the bytes of its archive; Qdrant's own copy of the upload is removed."""
+    def upload(self, shard: dict[str, Any], pieces: Iterable[memoryview], size: int, sha256: str | None) -> None:
+        """Fill one shard of the manifest with the ``size`` bytes of its archive, with ``sha256`` where that is known.
+
+        Qdrant's own copy of the upload is removed.
+        """
         number, node = self._place(shard)
         if node not in self._filled:
             self._filled.append(node)
         before = {entry["name"] for entry in node.shard_snapshots(self.name, number)}
-        stored = shard["object"]
-        node.upload_shard_snapshot(self.name, number, pieces, *plain_facts(stored))
+        node.upload_shard_snapshot(self.name, number, pieces, size, sha256)
         for entry in node.shard_snapshots(self.name, number):
             if entry["name"] not in before:
                 node.delete_shard_snapshot(self.name, number, entry["name"])

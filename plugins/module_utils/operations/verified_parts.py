@@ -47,6 +47,10 @@ class SourceHealth:
         with self._lock:
             self._failures.pop(source.name, None)
 
+    def note(self, source: Repository, key: str, reason: str) -> None:
+        """Remember what a source did not have right."""
+        self.notes.append({"source": source.name, "object": key, "reason": reason})
+
     def failed(self, source: Repository, key: str, error: StoreError) -> None:
         """Count a failure to reach the source; wrong credentials or no bucket mean down at once."""
         with self._lock:
@@ -54,7 +58,7 @@ class SourceHealth:
             self._failures[source.name] = count
             if source.name in self.down:
                 return
-            self.notes.append({"source": source.name, "object": key, "reason": error.detail})
+            self.note(source, key, error.detail)
             if count >= FAILURES_UNTIL_DOWN or not isinstance(error, StoreUnreachable):
                 self.down[source.name] = error.detail
 

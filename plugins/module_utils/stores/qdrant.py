@@ -289,18 +289,19 @@ class Qdrant:
             )
 
     def upload_shard_snapshot(
-        self, name: str, shard: int, chunks: Iterable[bytes | memoryview], size: int, sha256: str
+        self, name: str, shard: int, chunks: Iterable[bytes | memoryview], size: int, sha256: str | None
     ) -> None:
         """Restore one shard from ``chunks`` and wait for the end; Qdrant checks ``sha256`` before it replaces data.
 
         Args:
             size: the sum of the chunks' bytes.
-            sha256: of all chunks together, in hex.
+            sha256: of all chunks together, in hex; None where it cannot be known before they are sent.
 
         Raises: whatever the iterator raises, unchanged, with the upload cut; IntegrityError for another ``size``.
         """
         path = _path("collections", name, "shards", str(shard), "snapshots", "upload")
-        self._transport.upload(path, {"wait": True, "priority": "snapshot", "checksum": sha256}, chunks, size)
+        checksum = {} if sha256 is None else {"checksum": sha256}
+        self._transport.upload(path, {"wait": True, "priority": "snapshot", **checksum}, chunks, size)
 
 
 def _path(*parts: str) -> str:

@@ -1,0 +1,146 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The WAL archive of a collection, as all regions have it together: each chunk from the first one that has it right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ..errors import BucketNotFound, DamagedBackup, IntegrityError, StoreDenied, StoreError, StoreUnreachable
+from ..formats.layout import is_backup_id
+from ..formats.wal_chunk import read_chunk
+from ..formats.wal_chunk_header import MAX_HEADER, ChunkHeader
+from ..formats.wal_join import Entries
+from ..formats.wal_layout import ReplicaLog, chunk_key, parse_chunk_key, positions_key, replica_prefix, timeline_prefix
+from ..formats.wal_positions import Position, Positions
+from ..stores.repository import Repository
+from .verified_parts import SourceHealth
+
+# Reading a header waits for the store, not for this host.
+_READERS = 16
+_NOT_REACHED = (StoreUnreachable, StoreDenied, BucketNotFound)
+_Found = TypeVar("_Found")
+
+
+class ArchivedWal:
+    """The archived logs of one collection."""
+
+    def __init__(self, sources: Sequence[Repository], collection: str, health: SourceHealth | None = None) -> None:
+        """``sources``: in the order of preference. ``health``: of these sources, shared by all of a run."""
+        self.sources, self.collection = list(sources), collection
+        self.health = health or SourceHealth()
+        self._sizes: dict[tuple[str, str], int] = {}
+        self._headers: dict[str, ChunkHeader] = {}
+
+    def timelines(self, shard: int, replica: str) -> list[ReplicaLog]:
+        """Those of one replica, oldest first."""
+        prefix = replica_prefix(self.collection, shard, replica)
+        names: set[str] = set()
+        for found in self._ask_all(prefix, lambda source: set(source.folders(prefix))):
+            names |= set(filter(is_backup_id, found))
+        return [ReplicaLog(self.collection, shard, replica, name) for name in sorted(names)]
+
+    def headers(self, log: ReplicaLog, first: int = 0) -> list[ChunkHeader]:
+        """The headers of the unbroken run of chunks that begins with the one that has the entry ``first``, or with the
+        first one after it. Chunks that have nothing that others do not have are left out.
+
+        Raises ``DamagedBackup`` or ``StoreUnreachable``.
+        """
+        run: list[tuple[int, int]] = []
+        for low, high in self._spans(log):
+            following = run[-1][1] + 1 if run else max(first, low)
+            if low > following:
+                break
+            if high >= following:
+                run.append((low, high))
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="wal-header") as threads:
+            return list(threads.map(lambda span: self._header(log, *span), run))
+
+    def entries(self, header: ChunkHeader) -> Entries:
+        """The entries of a chunk, proved, from the first source that has them right.
+
+        Raises ``DamagedBackup`` or ``StoreUnreachable``.
+        """
+
+        def read(source: Repository) -> Entries:
+            found, entries = read_chunk(source.get(header.key))
+            if found != header:
+                raise IntegrityError("It is another chunk than that of its name.")
+            return entries
+
+        return self._first_right(header.key, read)
+
+    def position(self, log: ReplicaLog) -> Position | None:
+        """The newest that the archiver said of this timeline, in any source."""
+        key = positions_key(self.collection, log.replica)
+        positions = []
+        for stored in self._ask_all(key, lambda source: Positions.parse(source.get(key))):
+            found = stored.shards.get(log.shard) if stored is not None else None
+            if found is not None and found.timeline == log.timeline and found.checked_at is not None:
+                positions.append((found.checked_at, found))
+        return max(positions, key=lambda each: each[0])[1] if positions else None
+
+    def _spans(self, log: ReplicaLog) -> list[tuple[int, int]]:
+        """First and last index (inclusive) of all chunks of a timeline, in order; of those with one beginning, the
+        longest first."""
+        prefix = timeline_prefix(log)
+
+        def ask(source: Repository) -> list[tuple[int, int]]:
+            found = []
+            for item in source.list(prefix):
+                parsed = parse_chunk_key(item.key)
+                if parsed is not None and parsed[0] == log:
+                    self._sizes[source.name, item.key] = item.size
+                    found.append(parsed[1:])
+            return found
+
+        spans = {span for found in self._ask_all(prefix, ask) for span in found}
+        return sorted(spans, key=lambda span: (span[0], -span[1]))
+
+    def _header(self, log: ReplicaLog, first: int, last: int) -> ChunkHeader:
+        key = chunk_key(log, first, last)
+
+        def read(source: Repository) -> ChunkHeader:
+            size = self._sizes.get((source.name, key), 0)
+            header = ChunkHeader.parse(source.get_range(key, 0, min(size, MAX_HEADER)))
+            if (header.key, header.cluster) != (key, source.location.cluster):
+                raise IntegrityError("It is another chunk than that of its name.")
+            return header
+
+        if key not in self._headers:
+            self._headers[key] = self._first_right(key, read)
+        return self._headers[key]
+
+    def _answering(self) -> Iterator[Repository]:
+        return (source for source in self.sources if source.name not in self.health.down)
+
+    def _ask_all(self, key: str, ask: Callable[[Repository], _Found]) -> Iterator[_Found]:
+        """What the sources answer that do; a missing object is no answer."""
+        for source in self._answering():
+            try:
+                yield ask(source)
+            except _NOT_REACHED as error:
+                self.health.failed(source, key, error)
+            except StoreError:
+                continue
+
+    def _first_right(self, key: str, read: Callable[[Repository], _Found]) -> _Found:
+        reasons = []
+        reached = False
+        for source in self._answering():
+            try:
+                return read(source)
+            except (StoreError, IntegrityError) as error:
+                reasons.append(f"{source.name}: {error.detail}")
+                if isinstance(error, _NOT_REACHED):
+                    self.health.failed(source, key, error)
+                    continue
+                reached = True
+                self.health.note(source, key, error.detail)
+        detail = f"No source has a good copy of {key}. {' '.join(reasons)}"
+        if not reached:
+            raise StoreUnreachable(detail, "Make at least one of the sources reachable, and run again.")
+        raise DamagedBackup(detail, "Add a further source that holds it, or restore to a moment before it.")

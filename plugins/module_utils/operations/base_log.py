@@ -1,0 +1,76 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The log that a backup keeps with each shard: read from the end of its archive, without the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import DamagedBackup
+from ..formats import wal
+from ..formats.sealed import OVERHEAD, PartOpener
+from ..formats.snapshot_tar import BLOCK
+from ..stores.repository import Repository
+from .verified_parts import SourceHealth, VerifiedParts
+
+
+def base_entries(
+    sources: Sequence[Repository],
+    key: str,
+    shard: Mapping[str, Any],
+    data_keys: Mapping[str, bytes],
+    health: SourceHealth,
+) -> Iterator[tuple[int, bytes]]:
+    """Index and bytes (CBOR) of the entries S to L in the archive of a manifest's ``shard``.
+
+    Raises ``DamagedBackup`` or ``StoreUnreachable``.
+    """
+    first, last = shard["wal"]["first"], shard["wal"]["last"]
+    position: wal.Position | None = None
+    held = b""
+    for data in _from_log_on(sources, key, shard["object"], data_keys, health):
+        held += data
+        if position is None:
+            if len(held) < BLOCK + wal.HEADER_SIZE:
+                continue
+            position = wal.begin(key, first, held[BLOCK : BLOCK + wal.HEADER_SIZE])
+            held = held[BLOCK + wal.HEADER_SIZE :]
+        if position is None:
+            break
+        scanned = wal.scan_from(key, position, held, stop=last + 1)
+        for index in range(scanned.entries.first, scanned.entries.stop):
+            yield index, wal.entry_data(held, scanned.entries, index)
+        held = held[scanned.entries.offset(scanned.entries.stop) :]
+        position = scanned.position
+        if position.index > last:
+            return
+    if first <= last:
+        raise DamagedBackup(f"The log in {key} does not reach entry {last}.", "Use another backup.")
+
+
+def _from_log_on(
+    sources: Sequence[Repository],
+    key: str,
+    stored: dict[str, Any],
+    data_keys: Mapping[str, bytes],
+    health: SourceHealth,
+) -> Iterator[bytes]:
+    """The plain bytes of an archive from the header of its last member on, part by part."""
+    sealed = stored.get("client_encryption")
+    count = len(stored["parts"])
+    opener = PartOpener(data_keys[sealed["data_key"]], sealed["data_key"], count, key) if sealed else None
+    plain_part = stored["part_size"] - (OVERHEAD if sealed else 0)
+    skipped = stored["wal_offset"] // plain_part
+    with VerifiedParts(sources, key, stored, health=health) as parts:
+        for number in range(skipped + 1, count + 1):
+            data = parts.fetch(number)
+            plain = opener.open(data, number) if opener else data
+            start = max(0, stored["wal_offset"] - (number - 1) * plain_part)
+            yield plain[start:]
+
+
+def has_entries(shard: Mapping[str, Any]) -> bool:
+    """Whether the archive of a shard has a log with any entry in it."""
+    return bool(shard["wal"]["first"] <= shard["wal"]["last"])

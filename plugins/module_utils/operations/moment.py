@@ -1,0 +1,213 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Choose what a restore to a moment is made of: a base, and for each shard the archived entries after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..errors import BackupNotFound, MomentNotRestorable
+from ..formats import layout
+from ..formats.manifest import Manifest
+from ..formats.moments import ArchivedLog, Cut, Outside
+from ..formats.wal_chunk import Needed, cover
+from ..formats.wal_chunk_header import ChunkHeader
+from ..formats.wal_layout import ReplicaLog
+from ..stores.repository import Repository
+from .archived_wal import ArchivedWal
+from .catalogue import find_backup, finished
+
+# A base that does not do is seldom followed by an older one that does.
+_BASES_TRIED = 10
+# The time in a timeline's name is cut to whole seconds.
+_SECOND = timedelta(seconds=1)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MomentRequest:
+    """A ``time`` (aware), or an index of each shard in ``indexes``, or neither: what is newest.
+
+    ``strict``: refuse what Qdrant may not replay exactly.
+    """
+
+    time: datetime | None = None
+    indexes: Mapping[int, int] | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class ShardMoment:
+    """One shard: its base ends with entry ``base_last``; ``chunks`` have the entries from there to ``cut.last``.
+
+    ``shared``: the chunk that has the base's last entry too, None where the archive begins after it. ``until``: up to
+    when it is known what the log had.
+    """
+
+    shard: Json
+    log: ReplicaLog | None
+    cut: Cut
+    chunks: list[Needed]
+    shared: ChunkHeader | None
+    until: datetime | None
+
+    @property
+    def base_last(self) -> int:
+        """The index of the last entry in the base."""
+        return int(self.shard["wal"]["last"])
+
+    def describe(self) -> Json:
+        """As the module ``restore`` documents it."""
+        written, following = self.cut.written or (None, None), self.cut.following or (None, None)
+        return {
+            "shard": self.shard["shard"],
+            "base_index": self.base_last,
+            "index": self.cut.last,
+            "timeline": self.log.timeline if self.log is not None else None,
+            "written_after": _iso(written[0]),
+            "written_before": _iso(written[1]),
+            "next_written_after": _iso(following[0]),
+            "next_written_before": _iso(following[1]),
+            "ambiguous": self.cut.ambiguous,
+        }
+
+
+@dataclass
+class MomentSearch:
+    """Looks for a base that, with the archive, has the moment; remembers why others do not."""
+
+    archive: ArchivedWal
+    request: MomentRequest
+    shards: dict[int, ShardMoment] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    until: list[datetime] = field(default_factory=list)
+
+    def fits(self, manifest: Manifest) -> bool:
+        """Whether this backup is a base for the moment; ``shards`` is what it takes then."""
+        if len(self.reasons) >= _BASES_TRIED:
+            return False
+        found, outside, ranges = {}, [], []
+        for shard in manifest.shards:
+            log, headers = self._log_of(manifest, shard)
+            archived = self._archived(manifest, shard, log, headers)
+            ranges.append(archived)
+            cut = self._cut(archived, shard["shard"])
+            if isinstance(cut, Outside):
+                outside.append(f"shard {shard['shard']}: {cut.reason}")
+            else:
+                needed = cover(headers, archived.base_last + 1, cut.last) if cut.last > archived.base_last else []
+                shared = headers[0] if headers and headers[0].first <= archived.base_last else None
+                found[shard["shard"]] = ShardMoment(shard, log, cut, needed, shared, archived.until)
+        if not outside:
+            self.shards = found
+            return True
+        self.reasons.append(f"base {manifest.backup_id}: {'; '.join(outside)}")
+        known = [each.until for each in ranges if each.until is not None]
+        if len(known) == len(ranges):
+            self.until.append(min(known))
+        return False
+
+    def since(self, manifest: Manifest) -> datetime:
+        """From when on this base serves moments."""
+        return max(self._archived(manifest, shard, *self._log_of(manifest, shard)).since for shard in manifest.shards)
+
+    def _archived(
+        self, manifest: Manifest, shard: Json, log: ReplicaLog | None, headers: list[ChunkHeader]
+    ) -> ArchivedLog:
+        position = self.archive.position(log) if log is not None else None
+        return ArchivedLog(headers, shard["wal"]["last"], finished(manifest), position)
+
+    def _cut(self, archived: ArchivedLog, shard: int) -> Cut | Outside:
+        if self.request.time is not None:
+            return archived.at_time(self.request.time)
+        if self.request.indexes is None:
+            return archived.latest()
+        if shard not in self.request.indexes:
+            return Outside("no index is given for it")
+        return archived.at_index(self.request.indexes[shard])
+
+    def _log_of(self, manifest: Manifest, shard: Json) -> tuple[ReplicaLog | None, list[ChunkHeader]]:
+        """The timeline that the base of a shard lies on, and its chunks from the base's last entry on."""
+        last = shard["wal"]["last"]
+        begun, ended = _window(shard, manifest)
+        logs = self.archive.timelines(shard["shard"], str(shard["peer_id"]))
+        # By its time: the one that was being followed when the snapshot was taken. It or a later one can show, by the
+        # entry that both have, that it is the base's; else it must have been followed before the snapshot.
+        followed = [log for log in logs if layout.backup_time(log.timeline) <= ended]
+        for log in [*followed[-1:], *(log for log in logs if log not in followed)]:
+            headers = self.archive.headers(log, last)
+            shared = bool(headers) and headers[0].first <= last
+            before = layout.backup_time(log.timeline) + _SECOND <= begun
+            if shared or (before and (not headers or headers[0].first == last + 1)):
+                return log, headers
+        return None, []
+
+
+def choose_base(
+    sources: Sequence[Repository], archive: ArchivedWal, backup_id: str | None, request: MomentRequest
+) -> tuple[Manifest, dict[int, ShardMoment], list[dict[str, str]]]:
+    """The newest base that has the moment, what each shard takes, and notes as those of ``find_backup``.
+
+    Raises ``MomentNotRestorable`` naming the nearest moments, and what ``find_backup`` raises.
+    """
+    search = MomentSearch(archive, request)
+    collection = archive.collection
+    try:
+        manifest, notes = find_backup(sources, collection, backup_id, before=request.time, fits=search.fits)
+    except BackupNotFound as error:
+        if request.time is None and not search.reasons:
+            raise
+        raise _not_restorable(search, sources, error) from error
+    return manifest, search.shards, notes
+
+
+def _not_restorable(search: MomentSearch, sources: Sequence[Repository], error: BackupNotFound) -> MomentNotRestorable:
+    time, collection = search.request.time, search.archive.collection
+    wanted = f"its state of {_iso(time)}" if time is not None else "that moment"
+    before = max((until for until in search.until if time is None or until <= time), default=None)
+    after, base = _next_base(search, sources)
+    nearest = [f"The nearest moment before is {_iso(before)}." if before else "There is no moment before it."]
+    nearest += [f"The nearest one after it is {_iso(after)}, from base {base}."] if after else []
+    why = "; ".join(search.reasons) + "." if search.reasons else error.detail
+    return MomentNotRestorable(
+        f"{collection!r} cannot be restored to {wanted}: {why}",
+        " ".join([*nearest, "wal_archive_info lists the restorable ranges."]),
+        nearest_before=_iso(before),
+        nearest_after=_iso(after),
+        nearest_after_base=base,
+    )
+
+
+def _next_base(search: MomentSearch, sources: Sequence[Repository]) -> tuple[datetime | None, str | None]:
+    """The oldest base that is newer than the moment, and from when on it serves."""
+    later: list[Manifest] = []
+
+    def remember(manifest: Manifest) -> bool:
+        if search.request.time is None or finished(manifest) <= search.request.time:
+            return True
+        later[:] = [manifest]
+        return False
+
+    with suppress(BackupNotFound):
+        find_backup(sources, search.archive.collection, fits=remember)
+    return (search.since(later[0]), later[0].backup_id) if later else (None, None)
+
+
+def _window(shard: Json, manifest: Manifest) -> tuple[datetime, datetime]:
+    """When the snapshot of a shard was begun and finished (UTC)."""
+    window = shard.get("window") or {}
+    times = [datetime.fromisoformat(str(window[name]).replace("Z", "+00:00")) for name in window if name in _ENDS]
+    return (min(times), max(times)) if times else (layout.backup_time(manifest.backup_id), finished(manifest))
+
+
+_ENDS = ("started", "finished")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

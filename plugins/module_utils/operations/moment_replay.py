@@ -1,0 +1,192 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prove that archived entries continue a base, find out what they do, and put them behind it in a shard archive."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..errors import DamagedBackup, InexactReplay, IntegrityError
+from ..formats.collection_config import vector_names
+from ..formats.manifest import Manifest
+from ..formats.sealed import plain_facts
+from ..formats.snapshot_tar import END_OF_ARCHIVE, padding, regular_header
+from ..formats.wal_chunk import require_continuous
+from ..formats.wal_join import Joiner
+from ..formats.wal_operations import CONDITIONAL, apply_index_operation, describe
+from .archived_wal import ArchivedWal
+from .base_log import base_entries, has_entries
+from .moment import MomentRequest, ShardMoment
+
+# From this version on Qdrant replays conditional upserts and those of some named vectors exactly.
+_EXACT_SINCE = (1, 19)
+
+Json = dict[str, Any]
+
+
+class MomentReplay:
+    """What a restore to a moment puts behind each shard of its base.
+
+    ``payload_indexes``: those at the moment. ``entries``: how many are replayed after the base. ``inexact``: how many
+    entries, by class, this Qdrant may not replay exactly. All are known after ``prove``.
+    """
+
+    def __init__(
+        self,
+        archive: ArchivedWal,
+        manifest: Manifest,
+        shards: Mapping[int, ShardMoment],
+        data_keys: Mapping[str, bytes],
+        qdrant_version: str,
+    ) -> None:
+        self._archive, self._manifest, self.shards = archive, manifest, shards
+        self._data_keys = data_keys
+        self._exact = _version(qdrant_version) >= _EXACT_SINCE
+        self._vectors = vector_names(manifest.config)
+        self._sizes: dict[int, int] = {}
+        self._inexact: Counter[str] = Counter()
+        self.payload_indexes = dict(manifest.payload_indexes)
+        self.entries = 0
+
+    def prove(self, request: MomentRequest) -> None:
+        """Read all of it once, before anything is changed.
+
+        Raises:
+            IntegrityError: entries that do not continue the base's log.
+            DamagedBackup, StoreUnreachable: no source has a good copy of something.
+            UnknownWalOperation: an entry that this version does not know.
+            InexactReplay: with ``strict``, where an entry may not be replayed exactly.
+        """
+        for moment in self.shards.values():
+            if moment.chunks:
+                self._prove_base(moment)
+                self._prove_chunks(moment)
+        if request.strict and self.inexact:
+            found = ", ".join(f"{count} {name}" for name, count in sorted(self.inexact.items()))
+            raise InexactReplay(
+                f"This Qdrant may not replay {found} exactly.",
+                "Nothing was changed. Restore without strict, or with Qdrant 1.19 or newer.",
+                inexact=self.inexact,
+            )
+
+    def describe(self) -> Json:
+        """As the module ``restore`` documents it."""
+        return {
+            "moment": [moment.describe() for moment in self.shards.values()],
+            "apart_seconds": self._apart(),
+            "entries_replayed": self.entries,
+            "inexact": self.inexact,
+        }
+
+    @property
+    def notes(self) -> list[dict[str, str]]:
+        """What sources did not have right."""
+        return self._archive.health.notes
+
+    def _apart(self) -> float:
+        """How far apart the shards may be: what one of them may lack is so much older than what another one has."""
+        cuts = [(moment.cut, moment.until) for moment in self.shards.values()]
+        lacked = [cut.following[0] if cut.following else until for cut, until in cuts]
+        taken = [cut.written[1] for cut, _until in cuts if cut.written]
+        known = [moment for moment in lacked if moment is not None]
+        return round(max(0.0, (max(taken) - min(known)).total_seconds()), 3) if taken and known else 0.0
+
+    @property
+    def inexact(self) -> dict[str, int]:
+        """By class, see ``formats.wal_operations``."""
+        return {} if self._exact else dict(self._inexact)
+
+    def facts(self, shard: Json) -> tuple[int, str | None]:
+        """Size of the archive that ``pieces`` gives, and its SHA-256, None where that is not known before."""
+        size, sha256 = plain_facts(shard["object"])
+        moment = self.shards[shard["shard"]]
+        if not moment.chunks:
+            return size, sha256
+        member = self._sizes[shard["shard"]]
+        return _kept(shard) + len(_header(moment, member)) + member + len(padding(member)) + len(END_OF_ARCHIVE), None
+
+    def pieces(self, shard: Json, plain: Iterator[bytes]) -> Iterator[bytes]:
+        """The archive of a shard: that of the base (``plain``), with one more member for the entries after it."""
+        moment = self.shards[shard["shard"]]
+        if not moment.chunks:
+            yield from plain
+            return
+        left = _kept(shard)
+        for data in plain:
+            # The end of the base's archive is read, too: only then it has matched.
+            yield data[:left]
+            left -= min(left, len(data))
+        member = self._sizes[shard["shard"]]
+        yield _header(moment, member)
+        joiner = Joiner(moment.base_last + 1, moment.cut.last)
+        yield joiner.header
+        for needed in moment.chunks:
+            yield from joiner.add(self._archive.entries(needed.header))
+        joiner.finish()
+        yield padding(member) + END_OF_ARCHIVE
+
+    # -- proving
+
+    def _prove_base(self, moment: ShardMoment) -> None:
+        """The entry that both have must be the same one; the base's own are looked at on the way."""
+        key = self._manifest.object_key(moment.shard)
+        digest = None
+        for index, entry in base_entries(
+            self._archive.sources, key, moment.shard, self._data_keys, self._archive.health
+        ):
+            if describe(entry).condition is not None:
+                self._inexact[CONDITIONAL] += 1
+            if index == moment.base_last:
+                digest = hashlib.sha256(entry).digest()
+        if moment.shared is None or not has_entries(moment.shard):
+            return
+        archived = self._archive.entries(moment.shared).entry(moment.base_last)
+        if hashlib.sha256(archived).digest() != digest:
+            raise IntegrityError(
+                f"Entry {moment.base_last} of shard {moment.shard['shard']} in the archive ({moment.shared.key}) is "
+                f"not that of base {self._manifest.backup_id}: it is the log of another timeline.",
+                "Restore to a moment before the base, or from another one.",
+            )
+        if moment.shared != moment.chunks[0].header:
+            require_continuous(moment.shared, moment.chunks[0].header)
+
+    def _prove_chunks(self, moment: ShardMoment) -> None:
+        joiner = Joiner(moment.base_last + 1, moment.cut.last)
+        size = len(joiner.header)
+        for needed in moment.chunks:
+            entries = self._archive.entries(needed.header)
+            size += sum(map(len, joiner.add(entries)))
+            for index, entry in entries.items(needed.first, needed.last + 1):
+                self._look_at(index, entry)
+        joiner.finish()
+        self._sizes[moment.shard["shard"]] = size
+
+    def _look_at(self, index: int, entry: bytes) -> None:
+        operation = describe(entry)
+        apply_index_operation(self.payload_indexes, index, operation)
+        self.entries += 1
+        kind = operation.inexact(self._vectors)
+        # A condition is judged exactly on what the base's segments cannot hold in part.
+        if kind is not None and kind != CONDITIONAL:
+            self._inexact[kind] += 1
+
+
+def _kept(shard: Json) -> int:
+    """The bytes of the base's archive that stay: all but its end mark, and its log where that has no entry."""
+    stored = shard["object"]
+    return plain_facts(stored)[0] - len(END_OF_ARCHIVE) if has_entries(shard) else int(stored["wal_offset"])
+
+
+def _header(moment: ShardMoment, size: int) -> bytes:
+    return regular_header(f"wal/closed-{moment.base_last + 1}", size, 0)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    numbers = text.split("-")[0].split(".")[:2]
+    if not all(number.isdecimal() for number in numbers):
+        raise DamagedBackup(f"{text!r} is no version of Qdrant.")
+    return tuple(map(int, numbers))
