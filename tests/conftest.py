@@ -148,6 +148,7 @@ class ModuleProcess:
         assert out, err.decode()
         result = json.loads(out)
         assert bool(result.get("failed")) == (self.process.returncode != 0)
+        assert "deprecations" not in result, result["deprecations"]
         return result
 
 

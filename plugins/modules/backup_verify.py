@@ -311,6 +311,12 @@ def verify(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         return verify_backups(regions, request, check=check_mode).as_result()
 
 
+def warn(module: AnsibleModule, result: dict[str, Any]) -> None:
+    """Tell the warnings that a result holds, and take them out of it."""
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -328,7 +334,9 @@ def main() -> None:
     try:
         result = verify(module.params, module.check_mode)
     except DrError as error:
+        warn(module, error.result)
         module.fail_json(msg=f"{error.detail} {error.hint}".strip(), failure=error.failure(), **error.result)
+    warn(module, result)
     module.exit_json(**result)
 
 
