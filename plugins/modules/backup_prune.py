@@ -289,52 +289,9 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_reposi
     wanted_collections,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.retention import PERIODS, RetentionPolicy
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_duration
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune import (
-    PolicyOverride,
-    PruneRequest,
-    prune_backups,
-)
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune_collection import PruneLimits
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune import prune_backups
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.prune_options import PRUNE_OPTIONS, prune_request
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-
-COUNTS = ("keep_last", *(f"keep_{period}" for period in PERIODS))
-RULES: dict[str, dict[str, Any]] = {
-    **{name: {"type": "int", "default": 0} for name in COUNTS},
-    "keep_within": {"type": "str"},
-    "min_redundancy": {"type": "int", "default": 1},
-}
-
-
-def policy_of(params: dict[str, Any]) -> RetentionPolicy:
-    """The rules that options spell. Raises InvalidInput."""
-    within = params["keep_within"]
-    return RetentionPolicy(
-        keep_within=parse_duration(within, "keep_within") if within else None,
-        min_redundancy=params["min_redundancy"],
-        **{name: params[name] for name in COUNTS},
-    )
-
-
-def request_of(params: dict[str, Any]) -> PruneRequest:
-    """What the options ask for. Raises InvalidInput."""
-    if not 0 < params["max_delete_percent"] <= 100:
-        raise InvalidInput(
-            f"max_delete_percent is {params['max_delete_percent']:g}.", "Give more than 0 and at most 100."
-        )
-    has_rules = any(params[name] for name in (*COUNTS, "keep_within"))
-    return PruneRequest(
-        collections=wanted_collections(params["collections"]),
-        policy=policy_of(params) if has_rules or not params["overrides"] else None,
-        limits=PruneLimits(
-            parse_duration(params["grace"], "grace"), params["require_verified"], params["max_delete_percent"]
-        ),
-        overrides=[
-            PolicyOverride(policy_of(each), each["collections"], each["regions"]) for each in params["overrides"]
-        ],
-        price=params["price_per_gb_month"],
-    )
 
 
 def diff_of(pruned: list[dict[str, Any]]) -> dict[str, str]:
@@ -353,7 +310,7 @@ def diff_of(pruned: list[dict[str, Any]]) -> dict[str, str]:
 
 def prune(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Prune as the options say."""
-    request = request_of(params)
+    request = prune_request(params, wanted_collections(params["collections"]))
     if not params["repositories"]:
         raise InvalidInput("repositories is empty.", "Name at least one.")
     with ExitStack() as stack:
@@ -366,21 +323,7 @@ def main() -> None:
         argument_spec={
             "repositories": repositories_option(required=True),
             "collections": {"type": "list", "elements": "str", "default": [ALL], "aliases": ["collection"]},
-            **RULES,
-            "overrides": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "collections": {"type": "list", "elements": "str"},
-                    "regions": {"type": "list", "elements": "str"},
-                    **RULES,
-                },
-            },
-            "grace": {"type": "str", "default": "24h"},
-            "require_verified": {"type": "bool", "default": True},
-            "max_delete_percent": {"type": "float", "default": 50.0},
-            "price_per_gb_month": {"type": "float"},
+            **PRUNE_OPTIONS,
         },
         supports_check_mode=True,
     )
