@@ -1,0 +1,77 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command ``qdrant-dr backup``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+
+from .agent_config import ALL, AgentConfig
+from .cli_run import DONE, Answer, Json, one_run
+from .errors import DrError, QdrantError, TargetUnfit
+from .operations.backup_from_here import back_up_from_here
+from .operations.backup_several import back_up_several
+from .operations.share import BackupRequest
+from .stores.qdrant import Qdrant
+from .stores.repository import Repository
+
+_SPREAD = (
+    "The nodes of this cluster hold different shards: name all nodes in qdrant_agent_nodes, or schedule the playbook"
+    " vectorops.qdrant_dr.backup on a controller."
+)
+
+
+def backup(config: AgentConfig, options: argparse.Namespace) -> Answer:
+    """Back the collections of the node up, or of the cluster that is named, where nobody else does."""
+    with Qdrant(config.qdrant) as qdrant, Repository(config.repository) as repository:
+        nodes = {name: Qdrant(connection) for name, connection in config.nodes.items()}
+        names = _known_to([qdrant, *nodes.values()]) if config.collections == [ALL] else config.collections
+        requests = [BackupRequest(name, **config.backup) for name in names]
+        with one_run([repository], "backup", config.lock_seconds, options.check) as warnings:
+            if nodes:
+                result = back_up_from_here(
+                    nodes, repository, requests, qdrant, options.check, config.wait_for_transfers
+                )
+                warnings += result["warnings"]
+            else:
+                result = _back_up_alone(qdrant, repository, requests, check=options.check)
+    for entry in result["backups"]:
+        warnings += [f"{entry['collection']}: {text}" for text in entry.get("warnings", [])]
+    return DONE, {**result, "warnings": warnings}, [_line(entry, options.check) for entry in result["backups"]]
+
+
+def _known_to(qdrants: list[Qdrant]) -> list[str]:
+    """The collections that the first of the nodes knows that answers."""
+    for qdrant in qdrants[:-1]:
+        with contextlib.suppress(QdrantError):
+            return qdrant.collections()
+    return qdrants[-1].collections()
+
+
+def _back_up_alone(qdrant: Qdrant, repository: Repository, requests: list[BackupRequest], check: bool) -> Json:
+    try:
+        return back_up_several(qdrant, repository, requests, check=check)
+    except DrError as error:
+        _explain_spread(error, qdrant, requests)
+        raise
+
+
+def _explain_spread(error: DrError, qdrant: Qdrant, requests: list[BackupRequest]) -> None:
+    """Say what to do instead, where a collection was refused because other nodes hold the rest of it."""
+    failures = [each["failure"]["code"] for each in error.result.get("failures", [])]  # type: ignore[attr-defined]
+    if error.code != TargetUnfit.code and TargetUnfit.code not in failures:
+        return
+    for request in requests:
+        with contextlib.suppress(QdrantError):
+            placed = qdrant.collection_cluster(request.collection)
+            local = {shard["shard_id"] for shard in placed["local_shards"]}
+            if {shard["shard_id"] for shard in placed["remote_shards"]} - local:
+                error.hint = _SPREAD
+                return
+
+
+def _line(entry: Json, check: bool) -> str:
+    done = ("would make" if check else "made") if entry["created"] else "kept"
+    return f"{entry['collection']}: {done} {entry.get('backup_id', 'a backup')}, because {entry['reason']}"
