@@ -18,7 +18,11 @@ from typing import Any
 from .errors import InvalidInput
 from .formats.layout import check_collection_name
 from .formats.times import parse_duration
+from .formats.verification import CONTENT, LEVELS
+from .operations.copy import Choice
 from .operations.repository_lock import LIFE_SECONDS
+from .operations.verify import VerifyRequest
+from .prune_options import PRUNE_OPTIONS
 from .stores.location import ADDRESSING_STYLES, CHECKSUM_MODES, ENCRYPTIONS, ClientEncryption, StoreLocation
 from .stores.master_keys import refuse_exposed
 from .stores.qdrant_http import QdrantConnection
@@ -44,9 +48,12 @@ _SPECIAL = {
     "client_encryption": _DICT,
 }
 _CHOICES = {"encryption": ENCRYPTIONS, "checksum_mode": CHECKSUM_MODES, "addressing_style": ADDRESSING_STYLES}
+_CHOICES |= {"level": LEVELS}
+# An option's type in an argument spec; a text may be a duration.
+_KINDS = {"int": _COUNT, "float": _NUMBER, "str": _SECONDS, "bool": _FLAG, "list": _LIST}
 
 TOP = {"qdrant": _DICT, "repository": _DICT, "destinations": _LIST, "backup": _DICT, "copy": _DICT, "status": _DICT}
-TOP |= {"nodes": _DICT, "credentials_file": _TEXT, "lock_seconds": _NUMBER}
+TOP |= {"nodes": _DICT, "credentials_file": _TEXT, "lock_seconds": _NUMBER, "verify": _DICT, "prune": _DICT}
 QDRANT = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(QdrantConnection) if each.name not in _SECRETS}
 REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(StoreLocation) if each.name not in _SECRETS}
 # Keys themselves stand in files of their own here.
@@ -55,8 +62,11 @@ BACKUP = {"collections": _LIST, "max_age": _SECONDS, "storage_path": _TEXT, "sna
 BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT, "wait_for_transfers": _NUMBER}
 COPY = {"collections": _LIST, "newest": _COUNT}
 STATUS = {"rpo": _SECONDS, "warning": _SECONDS}
+VERIFY = {"collections": _LIST, "level": _TEXT, "sample_percent": _NUMBER, "repair": _FLAG}
+SECTIONS = {"backup": BACKUP, "copy": COPY, "status": STATUS, "verify": VERIFY}
+PRUNE = {"collections": _LIST, "verify_newest": _FLAG}
 TRANSFER_SECONDS = 300.0
-CREDENTIALS = {"qdrant": _DICT, "repositories": _DICT}
+CREDENTIALS = {"qdrant": _DICT, "repositories": _DICT, "pruner": _DICT}
 REPOSITORY_KEYS = dict.fromkeys(("access_key", "secret_key", "session_token"), _TEXT)
 
 
@@ -65,18 +75,25 @@ class AgentConfig:
     """What the agent of one host has to do. Ages are seconds; ``collections`` is ``[all]`` or names.
 
     ``qdrant``: the node on this host; ``nodes``: all of its cluster by name, empty where it stands for itself;
-    ``wait_for_transfers``: seconds that these nodes may take until no shard is being transferred.
+    ``wait_for_transfers``: seconds that these nodes may take until no shard is being transferred. ``to_prune``: the
+    repository and the destinations with the pruner's credentials; ``prune``: all ``PRUNE_OPTIONS``. The collections to
+    copy, verify and prune are None for all.
     """
 
     qdrant: QdrantConnection
     nodes: dict[str, QdrantConnection]
     repository: StoreLocation
     destinations: list[StoreLocation]
+    to_prune: list[StoreLocation]
     collections: list[str]
     backup: Json
     wait_for_transfers: float
     copy_newest: int | None
     copy_collections: list[str] | None
+    verify: VerifyRequest
+    prune: Json
+    prune_collections: list[str] | None
+    verify_before_prune: bool
     rpo: float | None
     warning: float | None
     lock_seconds: float
@@ -94,10 +111,10 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
     if "repository" not in given:
         raise InvalidInput(f"{path} names no repository.", "Give its bucket and cluster.")
     keys = _credentials(given.get("credentials_file"))
-    backup = _checked(given.get("backup", {}), BACKUP, f"backup in {path}")
-    copy = _checked(given.get("copy", {}), COPY, f"copy in {path}")
-    status = _checked(given.get("status", {}), STATUS, f"status in {path}")
-    repository, *destinations = _locations([given["repository"], *given.get("destinations", [])], keys, path)
+    sections = {name: _checked(given.get(name, {}), shape, f"{name} in {path}") for name, shape in SECTIONS.items()}
+    backup, copy, status = (sections[name] for name in ("backup", "copy", "status"))
+    prune = _with_defaults(given.get("prune", {}), PRUNE, PRUNE_OPTIONS, f"prune in {path}")
+    locations = _locations([given["repository"], *given.get("destinations", [])], keys["repositories"], path)
     if min(backup.get("probes", 0), backup.get("wait_for_transfers", 0)) < 0 or copy.get("newest", 1) < 1:
         raise InvalidInput(f"In {path}, probes must be 0 or more, as wait_for_transfers, and newest 1 or more.")
     qdrant = _connection(
@@ -108,13 +125,18 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
     return AgentConfig(
         qdrant=qdrant,
         nodes={name: replace(qdrant, url=url) for name, url in urls.items()},
-        repository=repository,
-        destinations=destinations,
+        repository=locations[0],
+        destinations=locations[1:],
+        to_prune=[_as_pruner(location, keys["pruner"]) for location in locations],
         collections=_names(backup.pop("collections", [ALL]), f"backup in {path}"),
         wait_for_transfers=float(backup.pop("wait_for_transfers", TRANSFER_SECONDS)),
         backup=backup | {"max_age": _age(backup, "max_age")},
         copy_newest=copy.get("newest", 1),
-        copy_collections=_names(copy["collections"], f"copy in {path}") if "collections" in copy else None,
+        copy_collections=_wanted(copy, f"copy in {path}"),
+        verify=_verify_request(sections["verify"], f"verify in {path}"),
+        prune_collections=_wanted(prune, f"prune in {path}"),
+        verify_before_prune=prune.pop("verify_newest", True),
+        prune=prune,
         rpo=_age(status, "rpo"),
         warning=_age(status, "warning"),
         lock_seconds=float(given.get("lock_seconds", LIFE_SECONDS)),
@@ -154,6 +176,19 @@ def _checked(given: Any, shape: Mapping[str, Kinds], where: str) -> Json:
     return section
 
 
+def _with_defaults(given: Any, own: Mapping[str, Kinds], options: Mapping[str, Any], where: str) -> Json:
+    """A section of settings of its ``own`` and of the options of a module, which get that one's defaults."""
+    section = _checked(given, {**own, **{name: _KINDS[each["type"]] for name, each in options.items()}}, where)
+    for name, each in options.items():
+        section.setdefault(name, each.get("default"))
+        if "options" in each:
+            entries = enumerate(section[name], start=1)
+            section[name] = [
+                _with_defaults(entry, {}, each["options"], f"{name} {number} of {where}") for number, entry in entries
+            ]
+    return section
+
+
 def _refuse_keys(section: Any, where: str) -> None:
     found = sorted(_SECRETS & set(section)) if isinstance(section, dict) else []
     if found:
@@ -161,17 +196,31 @@ def _refuse_keys(section: Any, where: str) -> None:
 
 
 def _credentials(path: str | None) -> Json:
-    if path is None:
-        return {}
-    keys = _checked(_read(path, private=True), CREDENTIALS, path)
-    _checked(keys.get("qdrant", {}), {"api_key": _TEXT}, f"qdrant in {path}")
-    stores = {name: _checked(each, REPOSITORY_KEYS, path) for name, each in keys.get("repositories", {}).items()}
-    return {"qdrant": keys.get("qdrant", {}), "repositories": stores}
+    keys = {} if path is None else _checked(_read(path, private=True), CREDENTIALS, path)
+    found: Json = {"qdrant": _checked(keys.get("qdrant", {}), {"api_key": _TEXT}, f"qdrant in {path}")}
+    for section in ("repositories", "pruner"):
+        stores = {name: _checked(each, REPOSITORY_KEYS, str(path)) for name, each in keys.get(section, {}).items()}
+        found[section] = {name: _whole(each, name) for name, each in stores.items()}
+    return found
+
+
+def _whole(stored: Json, name: str) -> Json:
+    if stored and not {"access_key", "secret_key"} <= set(stored):
+        raise InvalidInput(f"The credentials of the repository {name!r} are not whole.", "Give both keys, or none.")
+    return stored
+
+
+def _as_pruner(location: StoreLocation, pruner: Json) -> StoreLocation:
+    """The location with the pruner's credentials; without any, with those that it has."""
+    own = pruner.get(location.name)
+    if not own:
+        return location
+    return replace(location, **{**dict.fromkeys((*REPOSITORY_KEYS, "profile")), **own})
 
 
 def _connection(given: Any, keys: Json, environment: Mapping[str, str], where: str) -> QdrantConnection:
     section = _checked(given, QDRANT, where)
-    api_key = keys.get("qdrant", {}).get("api_key") or environment.get("QDRANT_API_KEY") or None
+    api_key = keys["qdrant"].get("api_key") or environment.get("QDRANT_API_KEY") or None
     return QdrantConnection(**{"url": "http://127.0.0.1:6333", **section, "api_key": api_key})
 
 
@@ -184,12 +233,9 @@ def _location(given: Any, keys: Json, where: str) -> StoreLocation:
     if section.get("kms_key_id") and section.get("encryption") != "aws:kms":
         raise InvalidInput(f"{where} has kms_key_id, but encryption is not aws:kms.", "Set both, or neither.")
     named = str(section.get("name", section["bucket"]))
-    stored = keys.get("repositories", {}).get(named, {})
-    if stored and not {"access_key", "secret_key"} <= set(stored):
-        raise InvalidInput(f"The credentials of the repository {named!r} are not whole.", "Give both keys, or none.")
     if "client_encryption" in section:
         section["client_encryption"] = _client_encryption(section["client_encryption"], f"client_encryption of {where}")
-    return StoreLocation(**{**section, "name": named, **stored})
+    return StoreLocation(**{**section, "name": named, **keys.get(named, {})})
 
 
 def _client_encryption(given: Json, where: str) -> ClientEncryption:
@@ -213,6 +259,22 @@ def _names(names: list[Any], where: str) -> list[str]:
     if not names or not all(isinstance(name, str) for name in names) or (ALL in names and len(names) > 1):
         raise InvalidInput(f"collections of {where} must be names, or all alone.")
     return [check_collection_name(name) for name in dict.fromkeys(names)]
+
+
+def _verify_request(section: Json, where: str) -> VerifyRequest:
+    return VerifyRequest(
+        _wanted(section, where),
+        Choice(newest=None),
+        section.get("level", CONTENT),
+        section.get("sample_percent", 100.0),
+        section.get("repair", False),
+    )
+
+
+def _wanted(section: Json, where: str) -> list[str] | None:
+    """The collections that a section names, None for all; takes them out of it."""
+    names = _names(section.pop("collections", [ALL]), where)
+    return None if names == [ALL] else names
 
 
 def _age(section: Json, name: str) -> float | None:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``qdrant-dr``, the host agent: the operations of the modules for systemd timers, without a controller.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 75 (EX_TEMPFAIL of sysexits.h) another run holds the lock, 143 ended by
-SIGTERM; those of ``status`` are a monitoring plugin's.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 65 (EX_DATAERR of sysexits.h) found what another try would find as well,
+75 (EX_TEMPFAIL) another run holds the lock, 143 ended by SIGTERM; those of ``status`` are a monitoring plugin's.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from typing import NoReturn
 
 from .agent_config import AgentConfig, read_config
 from .cli_backup import backup
-from .cli_commands import copy, list_, status
+from .cli_commands import copy, list_, prune, status, verify
 from .cli_run import Answer
-from .errors import Busy, DrError
+from .errors import BucketUnfit, Busy, DamagedBackup, DamagedManifest, DrError, PruneRefused
 from .formats.agent_status import UNKNOWN, WORDS
 from .version import VERSION
 
 DEFAULT_CONFIG = "/etc/qdrant-dr/config.json"
-FAILED, BUSY, TERMINATED = 1, 75, 143
+FAILED, FOUND, BUSY, TERMINATED = 1, 65, 75, 143
+# What stays as it is until somebody mends it: to try again at once only costs.
+_LASTING = (BucketUnfit, DamagedBackup, DamagedManifest, PruneRefused)
 
 Command = Callable[[AgentConfig, argparse.Namespace], Answer]
 
@@ -56,7 +58,9 @@ def _fail(error: DrError, options: argparse.Namespace) -> int:
         return UNKNOWN
     _warn(error.result.get("warnings", []))  # type: ignore[arg-type]
     _say(sentence)
-    return BUSY if isinstance(error, Busy) else FAILED
+    if isinstance(error, Busy):
+        return BUSY
+    return FOUND if isinstance(error, _LASTING) else FAILED
 
 
 def _warn(warnings: list[str]) -> None:
@@ -90,6 +94,8 @@ def _parser(default_config: str) -> argparse.ArgumentParser:
     for name, run, text in (
         ("backup", backup, "back up the collections of this node, or its cluster, that need it"),
         ("copy", copy, "copy the newest backups to the destinations"),
+        ("verify", verify, "verify backups in the repository and all destinations, and repair them if configured"),
+        ("prune", prune, "remove the backups that no retention rule keeps, in the repository and all destinations"),
     ):
         command = commands.add_parser(name, parents=[shared], help=text)
         command.add_argument("--check", action="store_true", help="say what would be done, and change nothing")

@@ -25,8 +25,10 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.pru
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune_collection import PruneLimits
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.repository_lock import RepositoryLock
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest, verify_backups
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.versions import list_versions
+from tests.agent_process import Agent
 from tests.bucket_playbook import Json, set_up
 from tests.made_backups import PART, location_on, make_backup, some_bytes, store_object
 from tools.servers import SeaweedServer
@@ -169,3 +171,23 @@ def test_the_pruner_verifies_the_newest_and_prunes_the_rest(opened: Callable[...
     report = prune_backups([pruner], PruneRequest(["pruned"], RetentionPolicy(keep_last=1), limits))
     assert [each["backup_id"] for each in report.pruned[0]["removed"]] == ids[:2]
     assert {version.key.split("/")[2] for version in list_versions(owner, "pruned/backups/")} == {ids[2]}
+
+
+def test_the_agent_backs_up_as_the_writer_and_prunes_as_the_pruner(
+    opened: Callable[..., Repository], agent: Callable[..., Agent]
+) -> None:
+    owner, writer, pruner = opened("owner"), opened("writer"), opened("pruner")
+    ids = [f"2026110{day}T020000Z-00000{day}" for day in range(1, 4)]
+    for backup_id in ids:
+        make_backup(owner, "pruned-by-agent", backup_id)
+    nowhere = Qdrant(QdrantConnection("http://127.0.0.1:1"))
+    host = agent(nowhere, writer, prune={"collections": ["pruned-by-agent"], "keep_last": 2})
+    refused = host.runs("prune")
+    assert refused.returncode == 1, "the writer cannot delete"
+    assert len(list(owner.list("pruned-by-agent/backups/"))) == 9
+    keys = {"access_key": pruner.location.access_key, "secret_key": pruner.location.secret_key}
+    host.credentials["pruner"] = {writer.name: keys}
+    host.secrets += keys.values()
+    done = host.runs("prune")
+    assert (done.returncode, done.stdout.count(" was removed (")) == (0, 1), done.stderr
+    assert {item.key.split("/")[2] for item in owner.list("pruned-by-agent/backups/")} == set(ids[1:])

@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +15,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.repository_lock import RepositoryLock
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.agent_process import Agent
 from tests.cluster import Cluster, make_sharded, start_cluster
 from tests.made_backups import make_backup
 from tests.proofs import holdings, verify_all, wait_for
@@ -28,82 +25,8 @@ from tools.servers import QdrantServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-# A finder that hides Ansible: the agent's own environment has none.
-START = """
-import sys
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "ansible":
-            raise ImportError(f"{name} is not for the agent")
-sys.meta_path.insert(0, Hidden())
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.cli import main
-sys.exit(main())
-"""
-KEYS = ("access_key", "secret_key", "session_token")
-
 Json = dict[str, Any]
 Make = Callable[..., str]
-
-
-class Agent:
-    """One host's agent: its files in a folder, and its command."""
-
-    def __init__(self, folder: Path, qdrant: QdrantConnection, stores: list[StoreLocation], **sections: Any) -> None:
-        self.folder = folder
-        self.secrets = [key for store in stores for name in KEYS if (key := getattr(store, name))]
-        self.secrets += [qdrant.api_key] if qdrant.api_key else []
-        found = [dataclasses.asdict(store) for store in stores]
-        keyless = [{name: value for name, value in store.items() if name not in KEYS} for store in found]
-        self.config = {
-            "credentials_file": str(folder / "credentials.json"),
-            "qdrant": {"url": qdrant.url},
-            "repository": keyless[0],
-            "destinations": keyless[1:],
-            **sections,
-        }
-        keys = {store["name"]: {name: store[name] for name in KEYS if store[name]} for store in found}
-        self.credentials: Json = {"qdrant": {"api_key": qdrant.api_key or ""}, "repositories": keys}
-        self.processes: list[subprocess.Popen[str]] = []
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command beside the test."""
-        self._write("config.json", self.config)
-        self._write("credentials.json", self.credentials)
-        command = [sys.executable, "-c", START, *arguments, "--config", str(self.folder / "config.json")]
-        env = {"PYTHONPATH": str(ROOT / "build" / "collections"), "AWS_EC2_METADATA_DISABLED": "true"}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-        self.processes.append(process)
-        return process
-
-    def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; no key is in what it says."""
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
-        assert not [secret for secret in self.secrets if secret in out + err]
-        assert "Traceback" not in err
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-    def _write(self, name: str, content: Json) -> None:
-        path = self.folder / name
-        if not path.exists():
-            path.touch(mode=0o600)
-        path.write_text(json.dumps(content), encoding="utf-8")
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
-    """Call it as ``agent(qdrant, repository, *destinations, **sections of the configuration)``."""
-    made: list[Agent] = []
-
-    def make(qdrant: Qdrant, *repositories: Repository, **sections: Any) -> Agent:
-        made.append(Agent(tmp_path, qdrant.connection, [each.location for each in repositories], **sections))
-        return made[-1]
-
-    yield make
-    for process in (process for each in made for process in each.processes):
-        process.kill()
-        process.communicate()
 
 
 def backups_of(*names: str, **more: Any) -> Json:

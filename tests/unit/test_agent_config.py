@@ -19,6 +19,12 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_reposi
     store_location,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import InvalidInput
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.retention import RetentionPolicy
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune import PolicyOverride
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.prune_options import PRUNE_OPTIONS, prune_request
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 
 REPOSITORY = {"bucket": "backups", "cluster": "production"}
@@ -53,6 +59,30 @@ def test_the_defaults_are_those_of_the_modules(tmp_path: Path) -> None:
     assert (config.collections, config.backup, config.copy_newest) == (["all"], {"max_age": None}, 1)
     assert (config.destinations, config.copy_collections, config.rpo) == ([], None, None)
     assert config.nodes == {}
+    assert config.verify == VerifyRequest(None, Choice(newest=None), "content", 100.0, False)
+    assert config.to_prune == [config.repository]
+    assert config.prune == {name: option.get("default") for name, option in PRUNE_OPTIONS.items()}
+    assert (config.prune_collections, config.verify_before_prune) == (None, True)
+
+
+def test_the_pruner_has_keys_of_its_own(tmp_path: Path) -> None:
+    content = {"repository": {**REPOSITORY, "profile": "writers"}, "destinations": [{**REPOSITORY, "name": "second"}]}
+    writer = {"access_key": "writer", "secret_key": "w", "session_token": "t"}
+    pruner = {"access_key": "pruner", "secret_key": "p"}
+    keys = {"repositories": {"backups": writer, "second": writer}, "pruner": {"backups": pruner}}
+    config = read_config(written(tmp_path, content, keys), environment={})
+    assert config.repository == StoreLocation("backups", **REPOSITORY, **writer, profile="writers")
+    assert config.to_prune[0] == StoreLocation("backups", **REPOSITORY, **pruner)
+    assert config.to_prune[1:] == config.destinations
+
+
+def test_rules_of_an_override_have_their_defaults(tmp_path: Path) -> None:
+    prune = {"keep_within": "", "overrides": [{"regions": ["backups"], "keep_daily": 7}], "grace": "2h"}
+    config = read_config(written(tmp_path, {"repository": REPOSITORY, "prune": prune}), environment={})
+    policy = RetentionPolicy(keep_daily=7)
+    request = prune_request(config.prune, None)
+    assert (request.policy, request.limits.grace) == (None, 7200)
+    assert request.overrides == [PolicyOverride(policy, None, ["backups"])]
 
 
 def test_the_nodes_of_a_cluster_are_reached_alike(tmp_path: Path) -> None:
@@ -106,6 +136,10 @@ def test_the_key_comes_from_the_file_or_the_environment(tmp_path: Path) -> None:
         ({"repository": REPOSITORY, "backup": {"max_age": "soon"}}, "no duration"),
         ({"repository": REPOSITORY, "backup": {"probes": -1}}, "probes must be 0 or more"),
         ({"repository": REPOSITORY, "backup": {"wait_for_transfers": -1}}, "as wait_for_transfers"),
+        ({"repository": REPOSITORY, "verify": {"level": "restore"}}, "level of verify in "),
+        ({"repository": REPOSITORY, "verify": {"newest": 1}}, "unknown settings: newest"),
+        ({"repository": REPOSITORY, "prune": {"keep_last": "7"}}, "keep_last of prune in "),
+        ({"repository": REPOSITORY, "prune": {"overrides": [{"keep_lots": 7}]}}, "overrides 1 of prune in "),
         ({"repository": REPOSITORY, "qdrant": {"url": "nowhere"}}, "no address"),
         ({"repository": REPOSITORY, "nodes": {"a": "nowhere"}}, "no address"),
         ({"repository": REPOSITORY, "nodes": {"a": 1}}, "a of nodes in "),
@@ -133,6 +167,8 @@ def test_what_cannot_be_right_is_said(tmp_path: Path, content: Any, said: str) -
         f'{{"qdrant": "{SECRET}"',
         {"repositories": {"backups": {"secret_key": SECRET}}},
         {"repositories": {"backups": {"secret": SECRET}}},
+        {"pruner": {"backups": {"secret_key": SECRET}}},
+        {"pruner": {"backups": SECRET}},
         {"repositories": {"backups": SECRET}},
         {"qdrant": SECRET},
         {"qdrant": {"api_key": [SECRET]}},
