@@ -59,7 +59,7 @@ REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(Store
 # Keys themselves stand in files of their own here.
 MASTER_KEY = dict.fromkeys(("key_file", "kms_key_id", "kms_endpoint_url", "kms_region"), _TEXT)
 BACKUP = {"collections": _LIST, "max_age": _SECONDS, "storage_path": _TEXT, "snapshots_path": _TEXT}
-BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT, "wait_for_transfers": _NUMBER}
+BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT, "wait_for_transfers": _NUMBER, "require_bucket_check": _FLAG}
 COPY = {"collections": _LIST, "newest": _COUNT}
 STATUS = {"rpo": _SECONDS, "warning": _SECONDS}
 VERIFY = {"collections": _LIST, "level": _TEXT, "sample_percent": _NUMBER, "repair": _FLAG}
@@ -75,9 +75,9 @@ class AgentConfig:
     """What the agent of one host has to do. Ages are seconds; ``collections`` is ``[all]`` or names.
 
     ``qdrant``: the node on this host; ``nodes``: all of its cluster by name, empty where it stands for itself;
-    ``wait_for_transfers``: seconds that these nodes may take until no shard is being transferred. ``to_prune``: the
-    repository and the destinations with the pruner's credentials; ``prune``: all ``PRUNE_OPTIONS``. The collections to
-    copy, verify and prune are None for all.
+    ``wait_for_transfers``: seconds that these nodes may take until no shard is being transferred;
+    ``require_bucket_check``: as the module ``backup`` has it. ``to_prune``: the repository and the destinations, with
+    the pruner's credentials; ``prune``: all ``PRUNE_OPTIONS``. Collections to copy, verify and prune: None for all.
     """
 
     qdrant: QdrantConnection
@@ -88,6 +88,7 @@ class AgentConfig:
     collections: list[str]
     backup: Json
     wait_for_transfers: float
+    require_bucket_check: bool
     copy_newest: int | None
     copy_collections: list[str] | None
     verify: VerifyRequest
@@ -130,6 +131,7 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
         to_prune=[_as_pruner(location, keys["pruner"]) for location in locations],
         collections=_names(backup.pop("collections", [ALL]), f"backup in {path}"),
         wait_for_transfers=float(backup.pop("wait_for_transfers", TRANSFER_SECONDS)),
+        require_bucket_check=backup.pop("require_bucket_check", False),
         backup=backup | {"max_age": _age(backup, "max_age")},
         copy_newest=copy.get("newest", 1),
         copy_collections=_wanted(copy, f"copy in {path}"),

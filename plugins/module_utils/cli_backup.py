@@ -13,6 +13,7 @@ from .cli_run import DONE, Answer, Json, one_run
 from .errors import DrError, QdrantError, TargetUnfit
 from .operations.backup_from_here import back_up_from_here
 from .operations.backup_several import back_up_several
+from .operations.bucket_check import check_bucket
 from .operations.share import BackupRequest
 from .stores.qdrant import Qdrant
 from .stores.repository import Repository
@@ -30,6 +31,8 @@ def backup(config: AgentConfig, options: argparse.Namespace) -> Answer:
         names = _known_to([qdrant, *nodes.values()]) if config.collections == [ALL] else config.collections
         requests = [BackupRequest(name, **config.backup) for name in names]
         with one_run([repository], "backup", config.lock_seconds, options.check) as warnings:
+            if config.require_bucket_check and not options.check:
+                check_bucket(repository)
             if nodes:
                 result = back_up_from_here(
                     nodes, repository, requests, qdrant, options.check, config.wait_for_transfers

@@ -21,7 +21,7 @@ from tests.agent_process import Agent
 from tests.cluster import Cluster, make_sharded, start_cluster
 from tests.made_backups import make_backup
 from tests.proofs import holdings, verify_all, wait_for
-from tools.servers import QdrantServer
+from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
@@ -203,6 +203,28 @@ def test_keys_are_neither_on_the_command_line_nor_in_the_environment(
     assert b"config.json" in shown
     assert not [secret for secret in host.secrets if secret.encode() in shown]
     assert running.wait(timeout=60) == 0
+
+
+def test_a_store_that_does_not_do_what_is_required_gets_no_backup(
+    agent: Callable[..., Agent],
+    qdrant: Qdrant,
+    repository: Repository,
+    s3_server: SeaweedServer,
+    make_collection: Make,
+) -> None:
+    bucket = repository.location.bucket
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{bucket}"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    s3_server.client().put_bucket_policy(Bucket=bucket, Policy=policy)
+    host = agent(qdrant, repository, backup=backups_of(make_collection(), require_bucket_check=True))
+    assert host.runs("backup", "--check").returncode == 0, "check mode probes nothing"
+    refused = host.runs("backup")
+    assert refused.returncode == 65
+    assert "anonymous_refused (failed, found: may list)" in refused.stderr
+    assert [key for key in holdings(repository) if not key.startswith(".locks/")] == []
+    s3_server.client().delete_bucket_policy(Bucket=bucket)
+    assert host.runs("backup").returncode == 0
+    assert len(verify_all(repository)) == 1
 
 
 @pytest.fixture(scope="module")
