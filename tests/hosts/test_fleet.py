@@ -141,8 +141,11 @@ def test_only_the_agents_user_reads_its_files() -> None:
 
 def test_the_timers_wait_for_their_time() -> None:
     listed = json.loads(on(ALONE, "systemctl list-timers --all --output=json 'qdrant-dr-*'").stdout)
-    assert [timer["activates"] for timer in listed if timer["next"]] == ["qdrant-dr-backup.service"]
-    assert on(ALONE, "systemctl is-enabled qdrant-dr-backup.timer qdrant-dr-copy.timer").stdout == "enabled\ndisabled\n"
+    waiting = {timer["activates"] for timer in listed if timer["next"]}
+    assert waiting == {"qdrant-dr-backup.service", "qdrant-dr-verify.service"}
+    timers = " ".join(f"qdrant-dr-{name}.timer" for name in ("backup", "copy", "verify", "prune"))
+    enabled = on(ALONE, f"systemctl is-enabled {timers}").stdout.split()
+    assert enabled == ["enabled", "disabled", "enabled", "disabled"]
 
 
 def test_systemd_makes_a_backup_as_the_agents_user(stores: dict[str, Repository]) -> None:
@@ -163,3 +166,12 @@ def test_a_run_that_was_missed_is_made_up_for_after_the_boot(stores: dict[str, R
     power("cut", "c1")
     power("start", "c1")
     wait_for(lambda: committed(stores)["c"] == 3, "the backup that was missed")
+
+
+def test_systemd_verifies_and_prunes(stores: dict[str, Repository]) -> None:
+    before = committed(stores)["c"]
+    for name in ("verify", "prune"):
+        started = on(ALONE, f"systemctl start qdrant-dr-{name}.service")
+        assert started.returncode == 0, on(ALONE, f"journalctl --unit qdrant-dr-{name}.service").stdout
+    assert list(stores["c"].list("of-c/verified/"))
+    assert (before, committed(stores)["c"]) == (3, 2)

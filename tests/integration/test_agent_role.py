@@ -24,6 +24,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.agent_config import read_config
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.retention import RetentionPolicy
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune_collection import PruneLimits
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.prune_options import prune_request
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 
@@ -31,7 +36,16 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECRETS = {"api_key": "key-of-the-node", "access_key": "AKIAEXAMPLE", "secret_key": "secret-of-the-store"}
+SECRETS |= {"pruner_access_key": "AKIAPRUNER", "pruner_secret_key": "secret-of-the-pruner"}
+PRUNER = {name: SECRETS[f"pruner_{name}"] for name in ("access_key", "secret_key")}
 SYSTEMD = shutil.which("systemd-analyze") is not None
+
+WHEN = {
+    "backup": "*-*-* 02:00:00 UTC",
+    "copy": "*-*-* 00/6:00:00 UTC",
+    "verify": "*-*-* 04:00:00 UTC",
+    "prune": "*-*-* 05:00:00 UTC",
+}
 
 Json = dict[str, Any]
 AGENT = {"name": "vectorops.qdrant_dr.qdrant_agent"}
@@ -45,6 +59,10 @@ def variables(folder: Path) -> Json:
         "qdrant_agent_repository": {"bucket": "backups", "cluster": "production", "region": "", **keys},
         "qdrant_agent_destinations": [{"name": "standby", "bucket": "copies", "cluster": "production"}],
         "qdrant_agent_api_key": SECRETS["api_key"],
+        "qdrant_agent_verify_repair": True,
+        "qdrant_agent_prune_keep_daily": 30,
+        "qdrant_agent_prune_overrides": [{"regions": ["standby"], "keep_last": 3}],
+        "qdrant_agent_pruner_keys": {"backups": PRUNER},
         "qdrant_agent_user": getpass.getuser(),
         "qdrant_agent_group": grp.getgrgid(os.getgid()).gr_name,
         "qdrant_agent_home": str(folder / "home"),
@@ -119,6 +137,13 @@ def test_the_files_are_what_the_agent_reads(host: Path) -> None:
     assert (config.qdrant.url, config.qdrant.api_key) == ("http://127.0.0.1:6333", SECRETS["api_key"])
     assert (config.collections, config.backup["max_age"], config.rpo) == (["all"], 20 * 3600, 26 * 3600)
     assert config.copy_newest == 1
+    assert config.verify == VerifyRequest(None, Choice(newest=None), "content", 10.0, repair=True)
+    pruned = StoreLocation(name="backups", bucket="backups", cluster="production", **PRUNER)
+    assert config.to_prune == [pruned, *config.destinations]
+    request = prune_request(config.prune, config.prune_collections)
+    assert request.policy_for("backups", "docs") == RetentionPolicy(keep_daily=30)
+    assert request.policy_for("standby", "docs") == RetentionPolicy(keep_last=3)
+    assert request.limits == PruneLimits(86400.0, require_verified=True, max_delete_percent=50.0)
 
 
 def test_only_the_user_reads_them(host: Path) -> None:
@@ -139,7 +164,7 @@ def test_the_command_runs_in_an_environment_of_its_own(host: Path) -> None:
     assert listed.stderr.startswith("qdrant-dr: The Python package boto3 is missing")
 
 
-@pytest.mark.parametrize("name", ["backup", "copy"])
+@pytest.mark.parametrize("name", list(WHEN))
 def test_systemd_understands_the_units(host: Path, name: str) -> None:
     unit = f"qdrant-dr-{name}"
     checked = subprocess.run(
@@ -150,13 +175,13 @@ def test_systemd_understands_the_units(host: Path, name: str) -> None:
     )
     assert (checked.returncode, [line for line in checked.stderr.splitlines() if unit in line]) == (0, [])
     timer = (host / f"{unit}.timer").read_text()
-    when = {"backup": "*-*-* 02:00:00 UTC", "copy": "*-*-* 00/6:00:00 UTC"}[name]
-    assert f"\nOnCalendar={when}\nRandomizedDelaySec=10min\n" in timer
+    assert f"\nOnCalendar={WHEN[name]}\nRandomizedDelaySec=10min\n" in timer
     assert "\nPersistent=true\n" in timer
     service = (host / f"{unit}.service").read_text()
     assert f"\nExecStart={host}/qdrant-dr {name} --config {host}/etc/config.json\n" in service
     assert "\nSuccessExitStatus=75\n" in service
     assert "\nRestart=on-failure\n" in service, "after a boot Qdrant may not answer yet"
+    assert "\nRestartPreventExitStatus=2 65\n" in service, "damage would be read again and again"
     assert "\nProtectProc=" not in service, "a backup of another user would look interrupted"
 
 
@@ -173,6 +198,23 @@ def test_a_calendar_that_systemd_does_not_know_is_refused(host: Path, tmp_path: 
     assert (status, changed, "Give qdrant_agent_nodes as name: address" in output) == (2, 0, True), output
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"prune_enabled": True, "prune_keep_daily": 0, "prune_overrides": []}, "No rule says what to keep"),
+        ({"pruner_keys": {"bakups": PRUNER}}, "censored"),
+        ({"pruner_keys": {"backups": {"access_key": "AKIAPRUNER"}}}, "censored"),
+        ({"prune_keep_within": "a month"}, "a month is no age"),
+    ],
+)
+def test_a_prune_that_cannot_be_right_is_refused(host: Path, tmp_path: Path, changes: Json, said: str) -> None:
+    lay_out(tmp_path)
+    given = variables(tmp_path) | {f"qdrant_agent_{name}": value for name, value in changes.items()}
+    status, changed, output = play(tmp_path, given)
+    assert (status, changed, said in output) == (2, 0, True), output
+    assert not [secret for secret in SECRETS.values() if secret in output]
+
+
 def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, tmp_path: Path) -> None:
     lay_out(tmp_path)
     given = variables(tmp_path)
@@ -182,14 +224,19 @@ def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, t
     hosts = "groups['all'] | map('regex_replace', '(.+)', 'http://\\1:6333')"
     own = {**dataclasses.asdict(here), **backup, "repository": repository, "collections": ["docs"], "max_age": "3h"}
     own |= {"nodes": f"{{{{ dict(groups['all'] | zip({hosts})) }}}}"}
-    own |= {"wait_for_transfers": 60, "on_calendar": "*-*-* 03:00:00 UTC", "randomized_delay": "3min"}
+    own |= {
+        "require_bucket_check": True,
+        "wait_for_transfers": 60,
+        "on_calendar": "*-*-* 03:00:00 UTC",
+        "randomized_delay": "3min",
+    }
     given |= {f"qdrant_backup_{name}": value for name, value in own.items()}
     status, _changed, output = play(tmp_path, given, role={"name": BACKUP, "tasks_from": "schedule"})
     assert status == 0, output
     config = read_config(str(tmp_path / "etc" / "config.json"), environment={})
     assert (config.qdrant, config.nodes) == (here, {"localhost": here})
     assert (config.collections, config.backup) == (["docs"], {**backup, "max_age": 3 * 3600})
-    assert config.wait_for_transfers == 60
+    assert (config.wait_for_transfers, config.require_bucket_check) == (60, True)
     assert config.repository.secret_key == SECRETS["secret_key"]
     timer = (tmp_path / "qdrant-dr-backup.timer").read_text()
     assert "\nOnCalendar=*-*-* 03:00:00 UTC\nRandomizedDelaySec=3min\n" in timer
