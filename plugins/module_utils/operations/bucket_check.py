@@ -33,8 +33,9 @@ from ..formats.bucket_verdict import (
 )
 from ..formats.probe_layout import PROBES_FOLDER, is_to_remove
 from ..stores import s3_errors
-from ..stores.probe_repository import ProbeRepository, Version
+from ..stores.probe_repository import ProbeRepository
 from ..stores.repository import Repository
+from ..stores.versions import Version
 from .bucket_guards import GUARDS, ClockReading, Guarded
 from .bucket_probes import DATA, PROBES
 

@@ -13,9 +13,11 @@ from functools import partial
 
 from ..errors import StoreUnreachable
 from ..formats.bucket_verdict import FAILED, NOT_CHECKED, PASSED, Observation, judge_clock, judge_lock
-from ..stores.probe_repository import ProbeRepository, Version
+from ..stores.probe_repository import ProbeRepository
 from ..stores.repository import Repository
 from ..stores.store_clock import store_time
+from ..stores.versions import Version
+from ..stores.versions import versioning as read_versioning
 from .bucket_probes import DATA, put_in_parts, refusal
 from .share import utc_now
 
@@ -71,7 +73,7 @@ def clock_skew(guarded: Guarded) -> Observation:
 def versioning(guarded: Guarded) -> Observation:
     """Overwrite an object, and read its older version."""
     probes = guarded.probes
-    state = probes.versioning()
+    state = read_versioning(probes) or "not enabled"
     if state != "Enabled":
         return Observation(FAILED, state, "The bucket has no versioning: what is overwritten or deleted is lost.")
     if not guarded.write:

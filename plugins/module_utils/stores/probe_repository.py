@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,18 +16,10 @@ from ..formats.probe_layout import PROBES_FOLDER
 from . import s3_errors
 from .location import StoreLocation
 from .repository import Repository
+from .versions import Version, list_versions
 
 _TRIES = 3
 _CREATING = ("PutObject", "CreateMultipartUpload", "CopyObject")
-
-
-@dataclass(frozen=True)
-class Version:
-    """One version of a probe, or a delete marker; ``key`` is relative, ``version_id`` None in a bucket without any."""
-
-    key: str
-    version_id: str | None
-    written: datetime
 
 
 class ProbeRepository(Repository):
@@ -96,12 +88,6 @@ class ProbeRepository(Repository):
             return params
         return {**params, "ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": self._locked_until()}
 
-    def versioning(self) -> str:
-        """The bucket's versioning: ``Enabled``, ``Suspended`` or ``not enabled``."""
-        with s3_errors.translated(self.location, "see the versioning of"):
-            answer = self.client.get_bucket_versioning(Bucket=self.location.bucket)
-        return str(answer.get("Status") or "not enabled")
-
     def default_retention(self) -> str | None:
         """How the bucket locks new objects by itself, such as ``GOVERNANCE for 30 days``.
 
@@ -134,15 +120,11 @@ class ProbeRepository(Repository):
     def versions(self) -> Iterator[Version]:
         """All versions and delete markers of all probes; the objects themselves where a store lists no versions."""
         try:
-            pages = list(self._pages("list_object_versions", Prefix=self._full("")))
+            yield from list(list_versions(self))
         except StoreError:
             for item in self.list():
                 if item.last_modified is not None:
                     yield Version(item.key, None, item.last_modified)
-            return
-        for page in pages:
-            for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                yield Version(self._relative(item["Key"]), item["VersionId"], item["LastModified"])
 
     def delete_version(self, version: Version) -> None:
         """Delete one version, without asking to bypass its lock."""

@@ -19,12 +19,16 @@ _NOT_KNOWN = (400, 405, 501)
 
 @dataclass(frozen=True)
 class Version:
-    """One version of an object, or a marker that hides the older ones. ``size``: bytes, 0 of a marker."""
+    """One version of an object, or a marker that hides the older ones.
+
+    ``version_id`` is None in a bucket without versions. ``size``: bytes, 0 of a marker.
+    """
 
     key: str
-    version_id: str
-    size: int
-    is_marker: bool
+    version_id: str | None
+    written: datetime
+    size: int = 0
+    is_marker: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,24 @@ class ObjectLock:
     legal_hold: bool
 
 
+def versioning(repository: Repository) -> str:
+    """The bucket's versioning: ``Enabled``, ``Suspended``, or empty where it never had any."""
+    with s3_errors.translated(repository.location, "ask for the versioning of"):
+        answer = repository.client.get_bucket_versioning(Bucket=repository.location.bucket)
+    return str(answer.get("Status") or "")
+
+
 def is_versioned(repository: Repository) -> bool:
     """Whether the bucket keeps versions, or has kept some. False too where the store does not know or tell."""
     try:
-        with s3_errors.translated(repository.location, "ask for the versioning of"):
-            answer = repository.client.get_bucket_versioning(Bucket=repository.location.bucket)
+        return bool(versioning(repository))
     except StoreError as error:
         if isinstance(error, StoreDenied) or s3_errors.status(error.__cause__) in _NOT_KNOWN:
             return False
         raise
-    return bool(answer.get("Status"))
 
 
-def list_versions(repository: Repository, prefix: str) -> Iterator[Version]:
+def list_versions(repository: Repository, prefix: str = "") -> Iterator[Version]:
     """All versions and markers below ``prefix``."""
     location = repository.location
     with s3_errors.translated(location, "list the versions in"):
@@ -56,7 +65,8 @@ def list_versions(repository: Repository, prefix: str) -> Iterator[Version]:
             for kind in ("Versions", "DeleteMarkers"):
                 for item in page.get(kind) or []:
                     key = item["Key"][len(location.root) :]
-                    yield Version(key, item["VersionId"], int(item.get("Size", 0)), kind == "DeleteMarkers")
+                    size = int(item.get("Size", 0))
+                    yield Version(key, item["VersionId"], item["LastModified"], size, kind == "DeleteMarkers")
 
 
 def delete_versions(repository: Repository, versions: Sequence[Version]) -> list[Version]:
