@@ -34,6 +34,7 @@ class WalFile:
         self.name = name
         self.first = first
         self.final = final
+        self._clean_at: wal.Position | None = None
         # None while Qdrant has not written the header.
         self.position = self._begin()
 
@@ -91,6 +92,17 @@ class WalFile:
         position = self.position = self.position or self._begin()
         return position is not None and bool(self._scan(position, _FIRST_READ, position.index + 1)[1].entries.ends)
 
+    def ends_cleanly(self) -> bool:
+        """Whether only zeros follow the position. Otherwise entries may be missing that were there once."""
+        if self._clean_at != self.position and self.position is not None:
+            offset = self.position.offset
+            while block := os.pread(self._handle, _SKIP_READ, offset):
+                if block.count(0) != len(block):
+                    return False
+                offset += len(block)
+            self._clean_at = self.position
+        return self._clean_at is not None
+
     def close(self) -> None:
         """Let the file go."""
         os.close(self._handle)
@@ -100,13 +112,13 @@ class WalFile:
 
     def _scan(self, position: wal.Position, size: int, stop: int | None = None) -> tuple[bytes, wal.Scanned]:
         """Entries in the next ``size`` bytes; in more, where the first one is larger and the file has it."""
-        data = os.pread(self._handle, size, position.offset)
-        scanned = wal.scan_from(self.name, position, data, stop)
         left = os.fstat(self._handle).st_size - position.offset
-        if not scanned.entries.ends and len(data) < scanned.wanted <= left:
-            data = os.pread(self._handle, scanned.wanted, position.offset)
+        while True:
+            data = os.pread(self._handle, size, position.offset)
             scanned = wal.scan_from(self.name, position, data, stop)
-        return data, scanned
+            if scanned.entries.ends or not len(data) < scanned.wanted <= left:
+                return data, scanned
+            size = scanned.wanted
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import FileError
+from ..errors import FileError, IntegrityError
 from ..formats import wal
 from ..formats.wal_join import Entries
 from .wal_directory import Listing, TailChanged, WalDirectory, WalFile
@@ -143,6 +143,7 @@ class WalFiles:
                 else:
                     file.final = directory.has_changed() and (directory.is_closed(file) or file.is_removed)
                     if file.final:  # read once more: entries may have come before it was closed
+                        file.name = f"closed-{file.first}"
                         continue
                     return None
                 if found is not None or self._file is file:
@@ -169,7 +170,7 @@ class WalFiles:
         if later:
             following = directory.open_closed(place.index)
         elif stays:
-            following = _begun(directory, listing, place.index)
+            following = _begun(directory, listing, file)
         else:
             # Not how Qdrant leaves it: look at everything anew.
             self._leave_file()
@@ -196,10 +197,10 @@ class WalFiles:
         file.skip_to(place.index)
         if file.stop == place.index:
             return self._prove(file, place, file.crc)
+        if not later:
+            return self._resume_open(directory, listing, place, file)
         file.close()
-        if later:
-            return self._without(place, later[0], f"{file.name} is damaged")
-        return self._resume_open(directory, listing, place, file)
+        return self._without(place, later[0], f"{file.name} is damaged")
 
     def _without(self, place: Place, first: int, reason: str) -> Gap | NewTimeline:
         """Neither the next entry is there nor, where a file begins with it (``first``), the one before it."""
@@ -212,7 +213,9 @@ class WalFiles:
     ) -> NewTimeline | None:
         """Go on in the open file, which begins where the ``last`` closed one ends, or with entry 0."""
         start, crc = (last.stop, last.crc) if last is not None else (0, None)
-        file = _begun(directory, listing, start)
+        file = _begun(directory, listing, last)
+        if last is not None:
+            last.close()
         if file is not None:
             file.skip_to(place.index)
             if file.stop == place.index:
@@ -251,14 +254,24 @@ class WalFiles:
         return NewTimeline(reason)
 
 
-def _begun(directory: WalDirectory, listing: Listing, first: int) -> WalFile | None:
-    """The open file with the entry ``first``, which follows the last closed file; None where there is none yet."""
+def _begun(directory: WalDirectory, listing: Listing, last: WalFile | None) -> WalFile | None:
+    """The open file that is in use, whose first entry follows the ``last`` closed file or is entry 0; None without one.
+
+    Raises ``IntegrityError`` where the last closed file is damaged: then nobody knows which index follows.
+    """
+    first = last.stop if last is not None else 0
     for name in listing.opens:
         file = directory.open_open(name, first)
         if file is None:
             return None
         # What Qdrant has closed since the listing would shift the indexes: then the next poll looks anew.
         if file.has_entry() and directory.fresh_listing() == listing:
-            return file
+            if last is None or last.ends_cleanly():
+                return file
+            file.close()
+            raise IntegrityError(
+                f"The WAL file {last.name} is damaged after entry {last.stop - 1}: which entries follow is not known.",
+                "It is known again once Qdrant has closed its present file. Check the disk, and make a new backup.",
+            )
         file.close()
     return None
