@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("full_backup", "restore", "fleet", "storage")
+BENCHMARKS = ("full_backup", "restore", "fleet", "storage", "wal")
 
 
 def main() -> None:

@@ -21,7 +21,8 @@ from .wal_chunk_header import MAX_POLLS, MAX_RUNS, ChunkHeader, Poll
 from .wal_join import Entries, missing_entries
 from .wal_layout import ReplicaLog
 
-_LEVEL = 3
+# Vectors hardly get smaller at higher levels.
+_LEVEL = 1
 _HINT = "Take this object from another copy of the repository, or restore to a moment before it."
 
 
