@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import FileError, IntegrityError
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_directory import WalFile
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import (
     Absent,
     Found,
@@ -52,10 +53,7 @@ class MadeLog:
         self.complete()
         frame = len(entry).to_bytes(8, "little") + entry + bytes((4 - len(entry)) & 7)
         if self._offset + len(frame) + 4 > max(CAPACITY, os.path.getsize(self._file)) and self._offset > 8:
-            self._file = self._file.rename(self.path / f"closed-{self._start}")
-            self.closed.append(self._start)
-            self._start = len(self.entries)
-            self._retire()
+            self.rotate()
         self._crc = chained_crc(self._crc, frame)
         frame += self._crc.to_bytes(4, "little")
         missing = self._offset + len(frame) - os.path.getsize(self._file)
@@ -66,6 +64,13 @@ class MadeLog:
         self.entries.append(entry)
         self._offset += len(frame)
         self._rest = frame[written:]
+
+    def rotate(self) -> None:
+        """Close the file, and go on in the one that was made ahead."""
+        self._file = self._file.rename(self.path / f"closed-{self._start}")
+        self.closed.append(self._start)
+        self._start = len(self.entries)
+        self._retire()
 
     def complete(self) -> None:
         """Write what is missing of the last entry."""
@@ -240,6 +245,40 @@ def test_entries_that_were_closed_and_removed_between_two_polls_are_read_to_thei
         fill(log, 1)
     log.prune(1)
     assert entries_of(drain(reader)) == {index: log.entries[index] for index in range(1, len(log.entries))}
+
+
+def test_files_that_are_closed_while_the_reader_looks_at_them_do_not_shift_an_index(
+    log: MadeLog, reader: WalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log, 2)
+    log.rotate()
+    read = entries_of(drain(reader))
+    look = WalFile.has_entry
+
+    def look_and_let_qdrant_go_on(file: WalFile) -> bool:
+        found = look(file)
+        while len(log.closed) < 2:
+            fill(log, 1)
+        return found
+
+    monkeypatch.setattr(WalFile, "has_entry", look_and_let_qdrant_go_on)
+    for _poll in range(2):
+        read |= entries_of(drain(reader))
+    assert len(log.closed) == 2
+    assert read == numbered_from(log)
+
+
+def test_a_file_that_is_closed_within_one_tick_of_the_file_system_is_seen(log: MadeLog, reader: WalFiles) -> None:
+    """The directory's time is then the one that it had at the last look."""
+    fill(log, 2)
+    read = entries_of(drain(reader))
+    seen = log.path.stat().st_mtime_ns
+    for _time in range(3):
+        log.rotate()
+        fill(log, 1)
+        os.utime(log.path, ns=(seen, seen))
+        read |= entries_of(drain(reader))
+    assert read == numbered_from(log)
 
 
 def test_retention_that_outran_the_reader_is_a_gap(log: MadeLog, reader: WalFiles) -> None:
