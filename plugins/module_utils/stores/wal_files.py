@@ -31,15 +31,19 @@ class Place:
     crc: int | None
 
 
+class Found:
+    """What a poll found: one of the following."""
+
+
 @dataclass(frozen=True)
-class NewEntries:
+class NewEntries(Found):
     """Entries that follow those before (or a gap, or begin a timeline), all from one file."""
 
     entries: Entries
 
 
 @dataclass(frozen=True)
-class Gap:
+class Gap(Found):
     """The entries ``first`` to ``last`` (inclusive) cannot be had any more; what follows them can."""
 
     first: int
@@ -48,18 +52,15 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class NewTimeline:
+class NewTimeline(Found):
     """The log is not the one that was followed. The next poll begins with the first entry that it has."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Absent:
+class Absent(Found):
     """There is no such log here. One that appears after it was seen gone is a new timeline."""
-
-
-Found = NewEntries | Gap | NewTimeline | Absent
 
 
 class WalFiles:
