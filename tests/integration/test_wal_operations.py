@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +19,15 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.collec
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_operations import (
     CONDITIONAL,
     PARTIAL_VECTORS,
+    TRANSFER,
     Operation,
     apply_index_operations,
     describe,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import NewEntries, WalFiles
+from tests.cluster import start_cluster
+from tests.proofs import wait_for
 from tools.servers import QdrantServer
 
 pytestmark = pytest.mark.qdrant
@@ -49,8 +53,8 @@ PAYLOAD = {"k": 1, "t": {"x": [1.5, None, "\u00e4"]}}
 class Log:
     """A collection of one shard, and what is new in its log."""
 
-    def __init__(self, server: QdrantServer, client: QdrantClient, name: str) -> None:
-        self.client, self.name = client, name
+    def __init__(self, server: QdrantServer, name: str) -> None:
+        self.name = name
         self.files = WalFiles(server.storage_path / "collections" / name / "0" / "wal")
 
     def new(self) -> list[tuple[int, bytes]]:
@@ -78,7 +82,7 @@ def make_log(qdrant_server: QdrantServer, client: QdrantClient) -> Iterator[Call
     def make(**config: Any) -> Log:
         name = f"w-{secrets.token_hex(6)}"
         client.create_collection(name, shard_number=1, **config)
-        logs.append(Log(qdrant_server, client, name))
+        logs.append(Log(qdrant_server, name))
         (empty,) = logs[-1].described()
         assert (empty.name, empty.points, empty.inexact(NAMES)) == ("upsert_points", 0, None)
         return logs[-1]
@@ -197,28 +201,32 @@ OPERATIONS: dict[str, tuple[Call, Operation]] = {
 
 
 @pytest.mark.parametrize(("call", "expected"), OPERATIONS.values(), ids=OPERATIONS)
-def test_an_operation_is_read_as_the_client_sent_it(log: Log, call: Call, expected: Operation) -> None:
-    log.client.upsert(log.name, [point(1, VECTORS, PAYLOAD), point(UUID, VECTORS, PAYLOAD)])
+def test_an_operation_is_read_as_the_client_sent_it(
+    client: QdrantClient, log: Log, call: Call, expected: Operation
+) -> None:
+    client.upsert(log.name, [point(1, VECTORS, PAYLOAD), point(UUID, VECTORS, PAYLOAD)])
     log.new()
-    call(log.client, log.name)
+    call(client, log.name)
     assert log.described() == [expected]
 
 
 @pytest.mark.parametrize(
     ("vector", "multi"), [([1.0, 2.0], False), ([[1.0, 2.0], [3.0, 4.0]], True)], ids=["dense", "multi"]
 )
-def test_a_vector_without_a_name_is_read(make_log: Callable[..., Log], vector: Any, multi: bool) -> None:
+def test_a_vector_without_a_name_is_read(
+    client: QdrantClient, make_log: Callable[..., Log], vector: Any, multi: bool
+) -> None:
     config = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM) if multi else None
     log = make_log(vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT, multivector_config=config))
-    log.client.upsert(log.name, [point(1, vector), point(UUID, vector)])
-    log.client.upsert(log.name, models.Batch(ids=[1, UUID], vectors=[vector, vector]))
+    client.upsert(log.name, [point(1, vector), point(UUID, vector)])
+    client.upsert(log.name, models.Batch(ids=[1, UUID], vectors=[vector, vector]))
     expected = Operation("upsert_points", "upsert", BOTH, vectors=frozenset({""}))
     assert log.described() == [expected, expected]
     assert expected.inexact([""]) is None
 
 
-def test_several_operations_of_one_request_are_entries_of_their_own(log: Log) -> None:
-    log.client.batch_update_points(
+def test_several_operations_of_one_request_are_entries_of_their_own(client: QdrantClient, log: Log) -> None:
+    client.batch_update_points(
         log.name,
         [
             models.UpsertOperation(upsert=models.PointsList(points=[point(9, VECTORS)])),
@@ -233,21 +241,48 @@ def test_several_operations_of_one_request_are_entries_of_their_own(log: Log) ->
     ]
 
 
-def test_a_failed_operation_stands_in_the_log_like_any_other(log: Log) -> None:
+def test_a_failed_operation_stands_in_the_log_like_any_other(client: QdrantClient, log: Log) -> None:
     with pytest.raises(UnexpectedResponse):
-        log.client.upsert(log.name, [point(1, {**VECTORS, "dense": [1, 2, 3]})])
+        client.upsert(log.name, [point(1, {**VECTORS, "dense": [1, 2, 3]})])
     assert [(operation.name, operation.ids) for operation in log.described()] == [("upsert_points", (1,))]
 
 
-def test_what_a_replay_may_get_wrong_is_told_by_its_class(log: Log) -> None:
-    log.client.upsert(log.name, [point(1, VECTORS)])
-    log.client.upsert(log.name, [point(1, {"dense": [1, 2]})])
-    log.client.upsert(log.name, [point(1, VECTORS)], update_filter=FILTER)
-    log.client.delete(log.name, FILTER)
+def test_what_a_replay_may_get_wrong_is_told_by_its_class(client: QdrantClient, log: Log) -> None:
+    client.upsert(log.name, [point(1, VECTORS)])
+    client.upsert(log.name, [point(1, {"dense": [1, 2]})])
+    client.upsert(log.name, [point(1, VECTORS)], update_filter=FILTER)
+    client.delete(log.name, FILTER)
     assert [operation.inexact(NAMES) for operation in log.described()] == [None, PARTIAL_VECTORS, CONDITIONAL, None]
 
 
-def test_payload_indexes_follow_the_log(log: Log, qdrant: Qdrant) -> None:
+def test_a_replica_that_a_transfer_fills_says_with_which_points(tmp_path: Path) -> None:
+    with start_cluster(tmp_path, 2) as cluster:
+        first = cluster.nodes[0]
+        vectors = {name: {"size": 2, "distance": "Dot"} for name in ("a", "b")}
+        first.create_collection("docs", {"vectors": vectors, "shard_number": 1})
+        written = [{"id": number, "vector": {"a": [1, number], "b": [number, 1]}} for number in range(250)]
+        first.call("PUT", "/collections/docs/points", {"points": written}, {"wait": True})
+        holds = [node.collection_cluster("docs") for node in cluster.nodes]
+        source, target = sorted((0, 1), key=lambda number: not holds[number]["local_shards"])
+        transfer = {"shard_id": 0, "method": "stream_records"}
+        transfer |= {"from_peer_id": holds[source]["peer_id"], "to_peer_id": holds[target]["peer_id"]}
+        first.call("POST", "/collections/docs/cluster", {"replicate_shard": transfer}, {"timeout": 60})
+
+        def is_done() -> bool:
+            shards = cluster.nodes[target].collection_cluster("docs")["local_shards"]
+            return [shard["state"] for shard in shards] == ["Active"]
+
+        wait_for(is_done, "the transfer")
+        log = Log(cluster.servers[target], "docs")
+        operations = log.described()
+        log.files.close()
+    filled = [operation for operation in operations if operation.kind == "sync"]
+    assert {number for operation in filled for number in operation.ids or ()} == set(range(250))
+    assert {(operation.name, operation.inexact("ab")) for operation in filled} == {("sync_points", TRANSFER)}
+    assert {operation.kind for operation in operations} == {"upsert", "sync"}
+
+
+def test_payload_indexes_follow_the_log(client: QdrantClient, log: Log, qdrant: Qdrant) -> None:
     """After each step the indexes that Qdrant shows are those that the log so far leads to."""
     schemas: dict[str, Any] = {
         "number": models.PayloadSchemaType.INTEGER,
@@ -257,7 +292,7 @@ def test_payload_indexes_follow_the_log(log: Log, qdrant: Qdrant) -> None:
         "nested.tenant": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
         "place": models.PayloadSchemaType.GEO,
     }
-    client, name = log.client, log.name
+    name = log.name
     steps: list[Callable[[], Any]] = [
         *(lambda field=field: client.create_payload_index(name, field, schemas[field]) for field in schemas),
         lambda: client.upsert(name, [point(1, VECTORS, {"number": 1})]),

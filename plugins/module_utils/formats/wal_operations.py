@@ -5,7 +5,7 @@
 
 An entry is a CBOR map with one key that names the operation and, where a client wrote it, ``clock_tag``. The names and
 shapes are those that Qdrant 1.16.3 writes (tests/integration/test_wal_operations.py). Everything else is an unknown
-operation, never one that is passed over; so is ``sync_points``, whose replay nothing has proved to be exact.
+operation, never one that is passed over.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from ..errors import MissingDependency, UnknownWalOperation
 UNKNOWN = "unknown"
 CONDITIONAL = "conditional"
 PARTIAL_VECTORS = "partial_vectors"
+TRANSFER = "transfer"
+_BY_KIND = {"unknown": UNKNOWN, "sync": TRANSFER}
 
 
 @dataclass(frozen=True)
 class Operation:
     """One entry. Failed operations stand in the log like any other.
 
-    ``name``: Qdrant's; ``kind``: "upsert", "delete", "payload", "vectors", "index" or "unknown". ``ids``: of the
+    ``name``: Qdrant's; ``kind``: "upsert", "delete", "payload", "vectors", "index", "sync" (a shard transfer fills this
+    replica: these points, and no others between two ids) or "unknown". ``ids``: of the
     points that it names (UUIDs as text), None where only a ``filter`` chooses them. ``condition``: a filter that
     existing points must match to be changed. ``vectors``: the names of the vectors that every upserted point has (""
     for the unnamed one). ``field`` and ``schema``: of an index; without a ``schema`` it is deleted.
@@ -51,10 +54,10 @@ class Operation:
         """Why a replay need not be exact, None where it is; ``vector_names``: all those of the collection.
 
         ``PARTIAL_VECTORS``: before Qdrant 1.19. ``CONDITIONAL``: before 1.19, for entries that the base's segments may
-        hold in part (S to L). ``UNKNOWN``: always.
+        hold in part (S to L). ``TRANSFER``: nothing has proved it exact there. ``UNKNOWN``: always.
         """
-        if self.kind == UNKNOWN:
-            return UNKNOWN
+        if self.kind in _BY_KIND:
+            return _BY_KIND[self.kind]
         if self.condition is not None:
             return CONDITIONAL
         return PARTIAL_VECTORS if self.vectors is not None and not self.vectors.issuperset(vector_names) else None
@@ -147,6 +150,11 @@ def _conditional(name: str, body: dict[str, Any]) -> Operation:
     return _upsert(name, body["points_op"], _filter(body["condition"]))
 
 
+def _sync(name: str, body: dict[str, Any]) -> Operation:
+    found = _upsert(name, {"points": body["points"]})
+    return Operation(name, "sync", found.ids, vectors=found.vectors)
+
+
 def _delete(name: str, body: dict[str, Any]) -> Operation:
     return Operation(name, "delete", _ids(body["ids"]))
 
@@ -189,6 +197,7 @@ def _delete_index(name: str, body: str) -> Operation:
 _READERS: dict[str, Callable[[str, Any], Operation]] = {
     "upsert_points": _upsert,
     "upsert_points_conditional": _conditional,
+    "sync_points": _sync,
     "delete_points": _delete,
     "delete_points_by_filter": lambda name, body: Operation(name, "delete", filter=_filter(body)),
     "set_payload": _payload,

@@ -36,7 +36,7 @@ def test_the_entry_that_qdrant_begins_a_log_with_is_an_upsert_of_nothing() -> No
     ("operation", "name"),
     [
         ({"create_vector_name": {"vector_name": "new", "config": {}}}, "create_vector_name"),
-        ({"sync_points": {"from_id": None, "to_id": None, "points": []}}, "sync_points"),
+        ({"sync_points": {"from_id": None, "to_id": None}}, "sync_points"),
         ({"upsert_points": {"columns": []}}, "upsert_points"),
         ({"upsert_points": {"points": [], "batch": {}}}, "upsert_points"),
         ({"upsert_points": {"points": [{"id": 1}]}}, "upsert_points"),
