@@ -9,12 +9,14 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.collection_config import (
     create_body,
     field_schema,
@@ -155,6 +157,35 @@ def test_a_restart_of_qdrant_changes_nothing(tmp_path: Path, crash: bool) -> Non
         with WalFiles(shard.wal, place) as reader:
             shard.put(5)
             assert ids_of(drain(reader)) == {last + 3: (5,)}
+
+
+def test_kill_9_under_writes_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    written: dict[int, Any] = {}
+    with QdrantServer(tmp_path) as server:
+        shard = Shard(server, "docs")
+
+        def write(first: int) -> None:
+            with suppress(DrError):
+                for number in range(first, first + 10**6, 30):
+                    written[shard.put(number, 30)] = tuple(range(number, number + 30))
+
+        found: list[Found] = []
+        with WalFiles(shard.wal) as reader:
+            for crash in range(3):
+                before = len(written)
+                writer = threading.Thread(target=write, args=(crash * 10**6,))
+                writer.start()
+                while len(written) < before + 80:
+                    found += drain(reader)
+                    assert writer.is_alive()
+                server.kill()
+                writer.join()
+                server.start()
+            last = shard.put(5)
+            found += drain(reader)
+    read = ids_of(found)
+    assert read.items() >= written.items()
+    assert sorted(read) == list(range(last + 1))
 
 
 def test_retention_that_outran_the_reader_is_a_gap(shard: Shard) -> None:
