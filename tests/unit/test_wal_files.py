@@ -374,6 +374,19 @@ def test_what_a_directory_had_is_read_before_it_is_told_that_it_is_gone(
         assert entries_of(drain(reader)) == {0: b"of the new log"}
 
 
+def test_a_damaged_log_does_not_keep_from_the_one_in_its_place(path: Path) -> None:
+    path.mkdir()
+    path.joinpath("closed-0").write_bytes(b"log\x00" + bytes(100))
+    with WalFiles(path) as reader:
+        with pytest.raises(IntegrityError):
+            reader.poll()
+        path.rename(path.with_name("old"))
+        MadeLog(path).append(b"of the new log")
+        found = drain(reader)
+    assert found[0] == NewTimeline("the directory was replaced")
+    assert entries_of(found[1:]) == {0: b"of the new log"}
+
+
 def restarted(log: MadeLog, place: Place | None) -> list[Found]:
     with WalFiles(log.path, place) as reader:
         return drain(reader)

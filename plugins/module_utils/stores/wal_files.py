@@ -117,7 +117,13 @@ class WalFiles:
                 return Absent()
         # Asked first: what a directory that has gone had until then is read before that is told.
         gone = self._gone(self._directory)
-        found = self._next(self._directory, max_bytes)
+        try:
+            found = self._next(self._directory, max_bytes)
+        except IntegrityError:
+            # Damage in a log that is gone for good must not keep from the one in its place.
+            if gone is None:
+                raise
+            found = None
         if found is None and gone is not None:
             self.close()
             self._place = None
