@@ -48,7 +48,10 @@ options:
       - The module does not fail when it is older. Look at RV(rpo_met).
     type: str
   manifest:
-    description: Whether to return the whole manifest of each backup.
+    description:
+      - Whether to return the whole manifest of each backup.
+      - Where the repository has the key of a backup as C(client_encryption), the recall probes in it are opened, as
+        M(vectorops.qdrant_dr.collection_check) takes them.
     type: bool
     default: false
 seealso:

@@ -20,7 +20,7 @@ description:
   - What is locked in the store (object lock, legal hold) stays, and is reported with the end of its lock. In a bucket
     with versioning, old versions go too.
   - Also removes what belongs to no backup and was not touched for O(grace) - objects and multipart uploads of runs that
-    died, and records of verifications. What a run is at work on is left alone.
+    died, and records of verifications and of data keys. What a run is at work on is left alone.
   - While a collection is pruned, M(vectorops.qdrant_dr.backup_copy) and repairs of M(vectorops.qdrant_dr.backup_verify)
     are kept out of it by a lock in the repository, and the other way round.
 extends_documentation_fragment:

@@ -117,7 +117,7 @@ failure:
     code: wrong_key
     detail: "Backup 20261122T020000Z-a1b2c3 of 'products' is encrypted with the key 5d41402abc4b2a76; the key given has
       7d793037a0760186."
-    hint: Nothing was changed. Give that key as client_encryption of a repository, or as one of its old_keys.
+    hint: Give that key as client_encryption of a repository, or as one of its old_keys.
   contains:
     code:
       description:

@@ -54,7 +54,9 @@ options:
     type: bool
     default: true
   probes:
-    description: Recall probes as a backup's manifest holds them.
+    description:
+      - Recall probes as a backup's manifest holds them.
+      - M(vectorops.qdrant_dr.backup_info) opens those of a backup that was encrypted before it was sent.
     type: dict
   min_recall:
     description:

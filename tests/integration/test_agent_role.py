@@ -29,7 +29,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cop
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune_collection import PruneLimits
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.prune_options import prune_request
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import ClientEncryption, StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,13 @@ def variables(folder: Path) -> Json:
     """The role's variables, with every path below ``folder``."""
     keys = {name: SECRETS[name] for name in ("access_key", "secret_key")}
     return {
-        "qdrant_agent_repository": {"bucket": "backups", "cluster": "production", "region": "", **keys},
+        "qdrant_agent_repository": {
+            "bucket": "backups",
+            "cluster": "production",
+            "region": "",
+            "client_encryption": {"key_file": "/etc/backup.key"},
+            **keys,
+        },
         "qdrant_agent_destinations": [{"name": "standby", "bucket": "copies", "cluster": "production"}],
         "qdrant_agent_api_key": SECRETS["api_key"],
         "qdrant_agent_verify_repair": True,
@@ -132,7 +138,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_files_are_what_the_agent_reads(host: Path) -> None:
     config = read_config(str(host / "etc" / "config.json"), environment={})
     keys = {name: SECRETS[name] for name in ("access_key", "secret_key")}
-    assert config.repository == StoreLocation(name="backups", bucket="backups", cluster="production", **keys)
+    sealing = ClientEncryption(key_file="/etc/backup.key")
+    assert config.repository == StoreLocation(
+        name="backups", bucket="backups", cluster="production", client_encryption=sealing, **keys
+    )
     assert config.destinations == [StoreLocation(name="standby", bucket="copies", cluster="production")]
     assert (config.qdrant.url, config.qdrant.api_key) == ("http://127.0.0.1:6333", SECRETS["api_key"])
     assert (config.collections, config.backup["max_age"], config.rpo) == (["all"], 20 * 3600, 26 * 3600)
@@ -213,6 +222,17 @@ def test_a_prune_that_cannot_be_right_is_refused(host: Path, tmp_path: Path, cha
     status, changed, output = play(tmp_path, given)
     assert (status, changed, said in output) == (2, 0, True), output
     assert not [secret for secret in SECRETS.values() if secret in output]
+
+
+@pytest.mark.parametrize("sealing", [{"key": "0" * 64}, {"key_file": "/k", "old_keys": [{"key": "0" * 64}]}])
+def test_a_master_key_in_the_variables_is_refused(host: Path, tmp_path: Path, sealing: Json) -> None:
+    lay_out(tmp_path)
+    given = variables(tmp_path)
+    given["qdrant_agent_repository"]["client_encryption"] = sealing
+    status, changed, output = play(tmp_path, given, "-vvv")
+    assert (status, changed) == (2, 0), output
+    assert "keys of client-side encryption stand in files" in output
+    assert "0" * 64 not in output
 
 
 def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, tmp_path: Path) -> None:

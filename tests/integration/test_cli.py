@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.key_wrap import fingerprint
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.repository_lock import RepositoryLock
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
@@ -51,6 +53,27 @@ def test_a_second_run_finds_its_backup(
     assert second.stdout.startswith(f"{name}: kept {made['backups'][0]['backup_id']}, because the newest backup is")
     listed = host.runs("list", "--collection", name, "--limit", "5")
     assert listed.stdout.split()[:2] == [made["backups"][0]["backup_id"], name]
+
+
+def test_the_agent_encrypts_with_the_key_in_a_file(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository, make_collection: Make, tmp_path: Path
+) -> None:
+    name, key = make_collection(), secrets.token_hex(32)
+    path = tmp_path / "backup.key"
+    path.touch(mode=0o600)
+    path.write_text(key, encoding="ascii")
+    host = agent(qdrant, repository, backup=backups_of(name))
+    host.secrets.append(key)
+    host.config["repository"]["client_encryption"] = {"key_file": str(path)}
+    made = json.loads(host.runs("backup", "--json").stdout)["backups"][0]
+    assert made["client_encryption"] == [fingerprint(bytes.fromhex(key))]
+    assert verify_all(repository) == [made["backup_id"]]
+    path.chmod(0o640)
+    refused = host.runs("backup")
+    assert refused.returncode == 1
+    assert f"The key file {path} can be read or changed by others than its user." in refused.stderr
+    host.config["repository"]["client_encryption"] = {"key": key}
+    assert "unknown settings: key" in host.runs("backup").stderr
 
 
 def test_a_run_beside_another_is_busy(

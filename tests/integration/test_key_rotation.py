@@ -116,6 +116,14 @@ def test_modules_take_the_key_from_where_it_is(
     (shown,) = listed["backups"][0]["client_encryption"]
     assert shown.endswith(options["kms"]["kms_key_id"] if kind == "kms" else fingerprint(bytes.fromhex(OLD)))
     assert copied["copied"][0]["keys_copied"] is False
+
+    seen, closed = (
+        run_module("backup_info", {"repository": each, "manifest": True}, env=env)["backups"][0]["manifest"]["probes"]
+        for each in (away, far)
+    )
+    measured = run_module("collection_check", {"url": url, "collection": restored, "probes": seen})
+    unmeasured = run_module("collection_check", {"url": url, "collection": restored, "probes": closed})
+    assert (measured.get("exact_recall_at_10"), unmeasured["failure"]["code"]) == (1.0, "invalid_input")
     assert OLD not in json.dumps([made, done, listed])
 
     refused = run_module("restore", {"url": url, "sources": [far], "collection": name}, check=True)

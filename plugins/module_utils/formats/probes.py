@@ -78,7 +78,9 @@ def open_probes(probes: dict[str, Any], data_keys: Mapping[str, bytes]) -> dict[
 def check_probes(probes: dict[str, Any]) -> None:
     """Raise DamagedManifest when ``probes`` does not have the shape above, InvalidInput when they are sealed."""
     if "sealed" in probes:
-        raise InvalidInput("The recall probes are encrypted.", "A restore opens them, with the key of their backup.")
+        raise InvalidInput(
+            "The recall probes are encrypted.", "Let backup_info open them, with the key of their backup."
+        )
     try:
         right = isinstance(probes["k"], int) and probes["k"] > 0
         for vector in probes["vectors"].values():

@@ -21,7 +21,7 @@ from ..stores.repository import Repository
 from .key_records import read_key_record
 
 Json = dict[str, Any]
-_GIVE_THE_KEY = "Nothing was changed. Give that key as client_encryption of a repository, or as one of its old_keys."
+_GIVE_THE_KEY = "Give that key as client_encryption of a repository, or as one of its old_keys."
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def open_data_keys(manifest: Manifest, sources: Sequence[Repository]) -> dict[st
             wraps = [wrap, *(each for record in records for each in record.of(key_id))]
             data_key = open_with(keys, wraps, context)
             if data_key is None:
-                raise wrong_key(manifest, wraps, keys)
+                error = wrong_key(manifest, wraps, keys)
+                error.hint = f"Nothing was changed. {error.hint}"
+                raise error
         opened[key_id] = data_key
     return opened
 

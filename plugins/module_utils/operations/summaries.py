@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from ..errors import DamagedManifest, ObjectNotFound, StoreError
+from ..errors import DamagedManifest, ObjectNotFound, StoreError, WrongKey
 from ..formats import layout
 from ..formats.catalogue_index import Entries, dump_index, parse_index
+from ..formats.manifest import Manifest
+from ..formats.probes import open_probes
 from ..stores.location import ObjectInfo
 from ..stores.repository import Repository
 from .catalogue import READERS, read_manifest
+from .data_keys import open_data_keys
 
 # Below so many manifests, reading them costs less than an index that may not help.
 WORTH_AN_INDEX = 32
@@ -32,7 +35,8 @@ def read_summaries(
 ) -> dict[str, Json]:
     """The summary of each of these backups, in their order; those that have gone meanwhile are left out.
 
-    ``manifests``: by backup id, as a listing showed them. ``whole``: add the manifest itself as ``manifest``. With
+    ``manifests``: by backup id, as a listing showed them. ``whole``: add the manifest itself as ``manifest``, with
+    its probes opened if the region has the key. With
     that, and without ``use_index``, every one is read. A manifest that is damaged gives ``{backup_id, collection,
     state: damaged, reason}``.
     """
@@ -75,4 +79,13 @@ def _summary(region: Repository, collection: str, backup_id: str, whole: bool) -
         return None
     except DamagedManifest as error:
         return {"backup_id": backup_id, "collection": collection, "state": "damaged", "reason": error.detail}
-    return {**manifest.summary(), **({"manifest": manifest.fields} if whole else {})}
+    return {**manifest.summary(), **({"manifest": _readable(region, manifest)} if whole else {})}
+
+
+def _readable(region: Repository, manifest: Manifest) -> Json:
+    """The manifest; its recall probes opened, where the region has the key."""
+    probes = manifest.probes
+    if region.location.client_encryption is not None:
+        with suppress(WrongKey, StoreError):
+            probes = open_probes(probes, open_data_keys(manifest, [region]))
+    return {**manifest.fields, "probes": probes}
