@@ -147,7 +147,7 @@ def test_the_files_are_what_the_agent_reads(host: Path) -> None:
     assert (config.collections, config.backup["max_age"], config.rpo) == (["all"], 20 * 3600, 26 * 3600)
     assert config.copy_newest == 1
     assert config.verify == VerifyRequest(None, Choice(newest=None), "content", 10.0, repair=True)
-    pruned = StoreLocation(name="backups", bucket="backups", cluster="production", **PRUNER)
+    pruned = dataclasses.replace(config.repository, **PRUNER)
     assert config.to_prune == [pruned, *config.destinations]
     request = prune_request(config.prune, config.prune_collections)
     assert request.policy_for("backups", "docs") == RetentionPolicy(keep_daily=30)
