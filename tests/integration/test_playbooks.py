@@ -32,6 +32,7 @@ UNANSWERED += [
     "qdrant_restore_target",
     "qdrant_restore_backup_id",
     "qdrant_restore_before",
+    "qdrant_restore_to_time",
     "qdrant_replicate_backup_id",
 ]
 
@@ -237,6 +238,7 @@ def test_preflight_tag_checks_the_variables_alone(user: User, s3_server: Seaweed
         ("replicate", "qdrant_replicate_newest", 0, "Set qdrant_replicate_newest"),
         ("restore", "qdrant_restore_collection", "", "Name the collection"),
         ("restore", "qdrant_restore_min_recall", 2, "Set qdrant_restore_min_recall"),
+        ("restore", "qdrant_restore_to_time", "2026-11-22T10:00:00", "names no zone"),
         ("restore", "qdrant_hosts", "node-1,localhost", "Name one host"),
     ],
 )
