@@ -16,7 +16,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.faults.proxy import FaultProxy, Rule
-from tests.made_backups import PART, as_option, make_backup, some_bytes
+from tests.made_backups import PART, as_option, make_backup, some_bytes, with_key
 from tests.proofs import holdings, verify_all, wait_for
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -56,6 +56,7 @@ def swept(run_module: Run, params: Json) -> Json:
     return result["backups"][0]
 
 
+@pytest.mark.parametrize("key", [None, "5a" * 32], ids=["plain", "encrypted"])
 def test_a_backup_killed_while_it_uploads(
     start_module: Callable[..., Any],
     run_module: Run,
@@ -64,16 +65,17 @@ def test_a_backup_killed_while_it_uploads(
     proxied: Repository,
     s3_proxy: FaultProxy,
     large: str,
+    key: str | None,
 ) -> None:
     moment = s3_proxy.add(Rule(method="PUT", path="partNumber=", delay=FOREVER, times=None))
-    kill_at(s3_proxy, moment, start_module("backup", backup_options(qdrant, proxied, large)))
+    kill_at(s3_proxy, moment, start_module("backup", backup_options(qdrant, with_key(proxied, key), large)))
     left = holdings(repository)
     assert [key for key in left if key.startswith("upload of")], "the upload is open"
     assert len(qdrant.snapshots(large)) == 1
     assert verify_all(repository) == []
     snapshot = qdrant.snapshots(large)[0]["name"]
 
-    entry = swept(run_module, backup_options(qdrant, repository, large))
+    entry = swept(run_module, backup_options(qdrant, with_key(repository, key), large))
 
     named = entry["leftovers_removed"]
     assert f"snapshot {snapshot} on {qdrant.connection.url}" in named
