@@ -15,7 +15,6 @@ from .stores.location import (
     ADDRESSING_STYLES,
     CHECKSUM_MODES,
     ENCRYPTIONS,
-    MASTER_KEYS,
     ClientEncryption,
     StoreLocation,
 )
@@ -27,11 +26,6 @@ _KEY_SUBSPEC: dict[str, dict[str, Any]] = {
     "kms_key_id": {"type": "str", "no_log": False},
     "kms_endpoint_url": {"type": "str"},
     "kms_region": {"type": "str"},
-}
-_KEY_RULES: dict[str, Any] = {
-    "mutually_exclusive": [MASTER_KEYS],
-    "required_one_of": [MASTER_KEYS],
-    "required_by": {"kms_endpoint_url": ("kms_key_id",), "kms_region": ("kms_key_id",)},
 }
 
 REPOSITORY_SUBSPEC: dict[str, dict[str, Any]] = {
@@ -63,10 +57,8 @@ REPOSITORY_SUBSPEC: dict[str, dict[str, Any]] = {
                 "elements": "dict",
                 "no_log": False,
                 "options": _KEY_SUBSPEC,
-                **_KEY_RULES,
             },
         },
-        **_KEY_RULES,
     },
 }
 # What an option that names collections says to mean every one.
@@ -108,8 +100,9 @@ def store_location(params: dict[str, Any]) -> StoreLocation:
     for option in ("connect_timeout", "read_timeout"):
         if params[option] <= 0:
             raise InvalidInput(f"{option} is {params[option]}.", "Give a number of seconds greater than 0.")
-    sealing = params["client_encryption"] and ClientEncryption.of(params["client_encryption"])
-    return StoreLocation(**{**params, "name": params["name"] or bucket, "client_encryption": sealing or None})
+    sealing = params["client_encryption"]
+    keys = None if sealing is None else ClientEncryption.of(sealing)
+    return StoreLocation(**{**params, "name": params["name"] or bucket, "client_encryption": keys})
 
 
 def store_locations(params: list[dict[str, Any]]) -> list[StoreLocation]:

@@ -46,6 +46,8 @@ def test_the_spec_names_every_field_of_a_location() -> None:
         ({"kms_key_id": "k"}, "encryption is AES256"),
         ({"session_token": "t"}, "session_token"),
         ({"connect_timeout": 0}, "connect_timeout is 0"),
+        ({"client_encryption": {}}, "names no key"),
+        ({"client_encryption": {"key_file": ""}}, "names no key"),
     ],
 )
 def test_what_cannot_be_right_is_refused(changes: dict[str, Any], words: str) -> None:

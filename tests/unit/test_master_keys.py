@@ -97,7 +97,9 @@ def test_no_option_no_keys() -> None:
     ("option", "words"),
     [
         ({"key": "a", "key_file": "b"}, "names key_file and key"),
+        ({}, "names no key"),
         ({"key": None}, "names no key"),
+        ({"key": "", "key_file": ""}, "names no key"),
         ({"key": "a", "kms_region": "eu-central-1"}, "options of KMS without kms_key_id"),
         ({"key": "a", "old_keys": [{}]}, "names no key"),
     ],
@@ -109,7 +111,7 @@ def test_exactly_one_key_is_needed(option: dict[str, Any], words: str) -> None:
 
 def test_the_option_becomes_part_of_the_location_and_shows_no_key() -> None:
     defaults = {name: spec.get("default") for name, spec in REPOSITORY_SUBSPEC.items()}
-    option = {"key": KEY.hex(), "key_file": None, "old_keys": [{"key": OTHER.hex()}]}
+    option = {"key": KEY.hex(), "key_file": None, "key_env": "", "old_keys": [{"key": OTHER.hex(), "key_file": ""}]}
     location = store_location({**defaults, "bucket": "backups", "cluster": "production", "client_encryption": option})
     assert [key.name for key in KeyRing(location).keys] == [fingerprint(KEY), fingerprint(OTHER)]
     assert KEY.hex() not in repr(location)

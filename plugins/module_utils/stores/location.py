@@ -51,9 +51,13 @@ class ClientEncryption(MasterKeySource):
 
     @classmethod
     def of(cls, option: Mapping[str, Any]) -> ClientEncryption:
-        """What an option or a configuration says; ``old_keys`` is a list of such, None counts as not set."""
-        old_keys = tuple(MasterKeySource(**each) for each in option.get("old_keys") or ())
-        return cls(**{**option, "old_keys": old_keys})
+        """What an option or a configuration says; ``old_keys`` is a list of such. None and empty count as not set."""
+        old_keys = tuple(MasterKeySource(**_set(each)) for each in option.get("old_keys") or ())
+        return cls(**{**_set(option), "old_keys": old_keys})
+
+
+def _set(option: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in option.items() if value not in (None, "")}
 
 
 @dataclass(frozen=True)
