@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
 from threading import Event
 from typing import Any
 
@@ -62,6 +63,20 @@ class Gate:
 
 
 @pytest.fixture
+def gated(beside: Callable[..., Future[Any]]) -> Iterator[Callable[..., Gate]]:
+    """Call it for a ``Gate``; those that a failed test has left are opened before `beside` waits for its runs."""
+    gates: list[Gate] = []
+
+    def make(repository: Repository, method: str, when: Callable[..., bool]) -> Gate:
+        gates.append(Gate(repository, method, when))
+        return gates[-1]
+
+    yield make
+    for gate in gates:
+        gate.open()
+
+
+@pytest.fixture
 def again() -> Iterator[Callable[[Repository], Repository]]:
     """Call it for a second client of a repository, as another run has one."""
     with ExitStack() as stack:
@@ -105,11 +120,14 @@ def backups_in(repository: Repository) -> dict[str, str]:
 
 
 def test_a_second_prune_waits_for_its_turn(
-    repository: Repository, again: Callable[..., Repository], beside: Callable[..., Future[Any]]
+    repository: Repository,
+    again: Callable[..., Repository],
+    beside: Callable[..., Future[Any]],
+    gated: Callable[..., Gate],
 ) -> None:
     fill(repository)
     first = again(repository)
-    gate = Gate(first, "delete", deletes_manifest_of(DAYS[2]))
+    gate = gated(first, "delete", deletes_manifest_of(DAYS[2]))
     running = beside(prune, first, 3)
     gate.wait()
     with pytest.raises(Busy):
@@ -125,6 +143,7 @@ def test_a_prune_that_was_taken_over_stops(
     repository: Repository,
     again: Callable[..., Repository],
     beside: Callable[..., Future[Any]],
+    gated: Callable[..., Gate],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its host lost sight of the store for longer than its lock lives; the one that took over keeps more."""
@@ -133,7 +152,7 @@ def test_a_prune_that_was_taken_over_stops(
         prune_operation, "collection_lock", lambda region, name: RepositoryLock(region, f"backups-of-{name}", life=3)
     )
     first = again(repository)
-    gate = Gate(first, "delete", deletes_manifest_of(DAYS[2]))
+    gate = gated(first, "delete", deletes_manifest_of(DAYS[2]))
     running = beside(prune, first, 1)
     gate.wait()
 
@@ -190,12 +209,16 @@ def test_a_backup_at_work_commits_whatever_a_prune_does(
     repository: Repository,
     again: Callable[..., Repository],
     beside: Callable[..., Future[Any]],
+    gated: Callable[..., Gate],
+    monkeypatch: pytest.MonkeyPatch,
     method: str,
     when: Callable[..., bool],
 ) -> None:
+    ahead = datetime.now(timezone.utc) + timedelta(days=2)
+    monkeypatch.setattr(prune_operation, "store_time", lambda _region: ahead)
     old = [make_backup(repository, large, backup_id, SHARDS).backup_id for backup_id in DAYS[:3]]
     writer = again(repository)
-    gate = Gate(writer, method, when)
+    gate = gated(writer, method, when)
     running = beside(back_up, qdrant, writer, BackupRequest(large))
     gate.wait()
     stored = {key: etag for key, etag in backups_in(repository).items() if not any(each in key for each in old)}
@@ -218,11 +241,12 @@ def test_a_copy_of_what_is_pruned_meanwhile_is_whole_or_none(
     standby: Repository,
     again: Callable[..., Repository],
     beside: Callable[..., Future[Any]],
+    gated: Callable[..., Gate],
 ) -> None:
     fill(repository)
     make_backup(standby, backup_id=DAYS[0], shards=SHARDS)
     arriving = again(standby)
-    gate = Gate(arriving, "put", lambda key, *_more: DAYS[2] in key and key.endswith("0.snapshot.sha256"))
+    gate = gated(arriving, "put", lambda key, *_more: DAYS[2] in key and key.endswith("0.snapshot.sha256"))
     running = beside(copy_backups, repository, [arriving], ["docs"], ALL)
     gate.wait()
     assert prune(repository, 4) == DAYS[:4]
@@ -240,12 +264,13 @@ def test_a_prune_keeps_out_of_what_a_copy_brings(
     standby: Repository,
     again: Callable[..., Repository],
     beside: Callable[..., Future[Any]],
+    gated: Callable[..., Gate],
 ) -> None:
     fill(repository)
     for backup_id in DAYS[:3]:
         make_backup(standby, backup_id=backup_id, shards=SHARDS)
     arriving = again(standby)
-    gate = Gate(arriving, "put", stores("manifest.json"))
+    gate = gated(arriving, "put", stores("manifest.json"))
     running = beside(copy_backups, repository, [arriving], ["docs"], Choice())
     gate.wait()
     with pytest.raises(Busy):
@@ -262,12 +287,13 @@ def test_a_copy_keeps_out_of_a_prune(
     standby: Repository,
     again: Callable[..., Repository],
     beside: Callable[..., Future[Any]],
+    gated: Callable[..., Gate],
 ) -> None:
     fill(repository)
     for backup_id in DAYS[:4]:
         make_backup(standby, backup_id=backup_id, shards=SHARDS)
     pruning = again(standby)
-    gate = Gate(pruning, "delete", deletes_manifest_of(DAYS[1]))
+    gate = gated(pruning, "delete", deletes_manifest_of(DAYS[1]))
     running = beside(prune, pruning, 2)
     gate.wait()
     with pytest.raises(Busy):
