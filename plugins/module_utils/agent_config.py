@@ -23,8 +23,8 @@ from .operations.copy import Choice
 from .operations.repository_lock import LIFE_SECONDS
 from .operations.verify import VerifyRequest
 from .prune_options import PRUNE_OPTIONS
+from .stores.key_files import refuse_exposed
 from .stores.location import ADDRESSING_STYLES, CHECKSUM_MODES, ENCRYPTIONS, ClientEncryption, StoreLocation
-from .stores.master_keys import refuse_exposed
 from .stores.qdrant_http import QdrantConnection
 
 Json = dict[str, Any]

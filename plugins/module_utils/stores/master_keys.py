@@ -9,23 +9,20 @@ A master key wraps data keys and opens them again; it is never stored, and no me
 from __future__ import annotations
 
 import base64
-import binascii
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from ..errors import DrError, InvalidInput, KeyServiceError, StoreDenied, StoreUnreachable
 from ..formats.key_wrap import KMS, fingerprint, unwrap_key, wrap_key
 from ..formats.sealed import KEY_SIZE, require_cryptography
 from . import s3_errors
+from .key_files import NEW_KEY, decode_key, read_key_file
 from .location import MasterKeySource, StoreLocation
 from .s3_client import build_kms_client
 
-_LARGEST_FILE = 4096
 _KMS_TRIES = 5
-_CREATE = "A new key: (umask 077; openssl rand -hex 32 > FILE). Keep a copy of it apart from the backups."
 # What KMS answers where another key wrapped it, or for something else.
 _NOT_OURS = ("IncorrectKeyException", "InvalidCiphertextException")
 _DENIED = ("AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException")
@@ -161,54 +158,17 @@ class KmsKey:
             raise s3_errors.unanswered(error, self._location, subject) from error
 
 
-def refuse_exposed(file: IO[bytes], what: str, path: str) -> None:
-    """Raise InvalidInput where others than its user can read or change an open file that holds secrets."""
-    facts = os.fstat(file.fileno())
-    if stat.S_IMODE(facts.st_mode) & 0o077 or facts.st_uid not in (0, os.geteuid()):
-        raise InvalidInput(
-            f"The {what} can be read or changed by others than its user.",
-            f"Give it to the user that needs it, with mode 0600: chmod 600 {path}",
-        )
-
-
 def _master_key(source: MasterKeySource, location: StoreLocation) -> MasterKey:
     if source.kms_key_id is not None:
         return KmsKey(source.kms_key_id, location, source)
     if source.key_file is not None:
-        return LocalKey(_decoded(_read(source.key_file), f"The key file {source.key_file}"))
+        return LocalKey(read_key_file(source.key_file))
     if source.key_env is not None:
         text = os.environ.get(source.key_env)
         if text is None:
-            raise InvalidInput(f"The environment variable {source.key_env} (key_env) is not set.", _CREATE)
-        return LocalKey(_decoded(text.encode(), f"The environment variable {source.key_env}"))
-    return LocalKey(_decoded((source.key or "").encode(), "The key of client_encryption"))
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            refuse_exposed(file, f"key file {path}", path)
-            return file.read(_LARGEST_FILE)
-    except OSError as error:
-        raise InvalidInput(f"The key file {path} cannot be read: {error.strerror}.", _CREATE) from error
-
-
-def _decoded(data: bytes, where: str) -> bytes:
-    """32 bytes from hex, from base64, or as they are."""
-    text = data.strip()
-    try:
-        if len(text) == 2 * KEY_SIZE:
-            return binascii.unhexlify(text)
-        key = base64.b64decode(text, validate=True)
-        if len(key) == KEY_SIZE:
-            return key
-    except binascii.Error:
-        pass
-    raw = data[:-1] if len(data) == KEY_SIZE + 1 and data.endswith(b"\n") else data
-    # 32 characters are a passphrase, or half of a key in hex.
-    if len(raw) == KEY_SIZE and not all(32 <= byte < 127 for byte in raw):
-        return raw
-    raise InvalidInput(f"{where} holds no key: 32 bytes, as they are, as 64 hex digits, or in base64.", _CREATE)
+            raise InvalidInput(f"The environment variable {source.key_env} (key_env) is not set.", NEW_KEY)
+        return LocalKey(decode_key(text.encode(), f"The environment variable {source.key_env}"))
+    return LocalKey(decode_key((source.key or "").encode(), "The key of client_encryption"))
 
 
 def _kms_wrap(answer: Mapping[str, Any]) -> Json:
