@@ -27,7 +27,7 @@ sys.meta_path.insert(0, Hidden())
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.cli import main
 sys.exit(main())
 """
-KEYS = ("access_key", "secret_key", "session_token")
+KEYS = ("access_key", "secret_key", "session_token", "sse_customer_key")
 
 Json = dict[str, Any]
 

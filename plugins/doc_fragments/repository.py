@@ -79,14 +79,26 @@ suboptions:
   encryption:
     description:
       - The server-side encryption that is asked for with each object, and read back from it.
+      - With V(SSE-C), the store encrypts with a key that it is sent with each request and does not keep. The key is
+        needed for all that is done with the repository. Whoever loses it has no backups. It is sent over HTTPS only,
+        or to this host. AWS refuses it in a bucket that blocks V(SSE-C), as new ones do.
       - With V(none), nothing is asked for; the bucket may still encrypt by its own default.
     type: str
-    choices: [AES256, 'aws:kms', none]
+    choices: [AES256, 'aws:kms', SSE-C, none]
     default: AES256
   kms_key_id:
     description:
       - The key for O(%(option)s.encryption=aws:kms), as id, ARN or alias.
       - Without it, the store uses its default key.
+    type: str
+  sse_customer_key_file:
+    description:
+      - A file with the key for O(%(option)s.encryption=SSE-C), which only its user and root may read.
+      - It holds 32 bytes in base64 or hex, or as they are.
+    type: path
+  sse_customer_key:
+    description:
+      - The key for O(%(option)s.encryption=SSE-C) itself, in base64 or hex.
     type: str
   connect_timeout:
     description:

@@ -56,7 +56,8 @@ TOP = {"qdrant": _DICT, "repository": _DICT, "destinations": _LIST, "backup": _D
 TOP |= {"nodes": _DICT, "credentials_file": _TEXT, "lock_seconds": _NUMBER, "verify": _DICT, "prune": _DICT}
 QDRANT = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(QdrantConnection) if each.name not in _SECRETS}
 REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(StoreLocation) if each.name not in _SECRETS}
-# Keys themselves stand in files of their own here.
+# Keys of encryption themselves stand in files of their own here.
+del REPOSITORY["sse_customer_key"]
 MASTER_KEY = dict.fromkeys(("key_file", "kms_key_id", "kms_endpoint_url", "kms_region"), _TEXT)
 BACKUP = {"collections": _LIST, "max_age": _SECONDS, "storage_path": _TEXT, "snapshots_path": _TEXT}
 BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT, "wait_for_transfers": _NUMBER, "require_bucket_check": _FLAG}

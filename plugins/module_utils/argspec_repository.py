@@ -45,6 +45,8 @@ REPOSITORY_SUBSPEC: dict[str, dict[str, Any]] = {
     "ca_path": {"type": "path"},
     "encryption": {"type": "str", "choices": list(ENCRYPTIONS), "default": "AES256"},
     "kms_key_id": {"type": "str", "no_log": False},
+    "sse_customer_key": {"type": "str", "no_log": True},
+    "sse_customer_key_file": {"type": "path", "no_log": False},
     "connect_timeout": {"type": "float", "default": 10.0},
     "read_timeout": {"type": "float", "default": 60.0},
     "bandwidth_limit": {"type": "str"},

@@ -61,6 +61,13 @@ class Lie:
         return bool(re.fullmatch(self.method, method) and re.search(self.path, target))
 
 
+# Not among the others: only a repository with a customer's key asks for what they leave out.
+LIES_ABOUT_KEYS = {
+    "drops the key": Lie(_SSE),
+    "drops the key and echoes that it has it": Lie(
+        _SSE, echo=r"x-amz-server-side-encryption-customer-(algorithm|key-md5)"
+    ),
+}
 LIES = {
     "drops encryption": Lie(_SSE),
     "drops encryption and echoes it": Lie(_SSE, echo="x-amz-server-side-encryption"),

@@ -27,7 +27,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cop
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest, verify_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.faults.lying_store import LIES, Lie, LyingStore
+from tests.faults.lying_store import LIES, LIES_ABOUT_KEYS, Lie, LyingStore
 from tests.faults.proxy import FaultProxy, Rule
 from tests.made_backups import as_option, location_on
 from tests.proofs import holdings, verify_all
@@ -87,6 +87,30 @@ def test_each_lie_is_named_by_its_check(s3_server: SeaweedServer, locking: Repos
     if lie == "lets strangers in":
         assert "may list, read, write" in error.detail
     assert str(locking.location.secret_key) not in repr(error.result)
+
+
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    [
+        (None, None),
+        ("drops the key", "was to be encrypted with SSE-C"),
+        ("drops the key and echoes that it has it", "in-parts can be read without a key."),
+    ],
+)
+def test_a_store_that_ignores_the_customers_key_is_named(
+    s3_server: SeaweedServer, bucket: str, lie: str | None, words: str | None
+) -> None:
+    how = {"encryption": "SSE-C", "sse_customer_key": secrets.token_hex(32)}
+    with LyingStore(s3_server, LIES_ABOUT_KEYS[lie] if lie else Lie()) as store:
+        location = location_on(s3_server, bucket, endpoint_url=store.url, **how)
+        with Repository(location, max_attempts=2) as deceived:
+            if words is None:
+                assert check_bucket(deceived, ["encryption_asked"])["verdict"] == "passed"
+                return
+            with pytest.raises(BucketUnfit) as unfit:
+                check_bucket(deceived, ["encryption_asked"])
+    assert "encryption_asked (failed" in unfit.value.detail
+    assert words in unfit.value.detail
 
 
 def test_probes_that_a_store_only_says_it_deleted_are_named(s3_server: SeaweedServer, bucket: str) -> None:

@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RIGHT, WRONG = {"url": "{{ url }}", "api_key": "{{ key }}"}, {"url": "{{ url }}", "api_key": "{{ wrong }}"}
 STORE, NAME = "{{ store }}", "{{ name }}"
 DENIED = "{{ store | combine({'secret_key': wrong}) }}"
+KEYED = "{{ store | combine({'encryption': 'SSE-C', 'sse_customer_key': customer_key, 'prefix': 'keyed'}) }}"
+WRONGLY_KEYED = "{{ store | combine({'encryption': 'SSE-C', 'sse_customer_key': customer_key ~ customer_key}) }}"
 OTHER = {"url": "{{ url }}", "api_key": "{{ read_only_key }}", "collection": NAME}
 BACKUP = {"collections": [NAME], "repository": STORE}
 RESTORE = {"collection": NAME, "sources": [STORE], "target": "restored"}
@@ -47,6 +49,8 @@ TASKS: list[tuple[str, dict[str, Any], str | None]] = [
     ("backup", {**RIGHT, **BACKUP, "repository": DENIED}, "store_denied"),
     ("backup_verify", {"repositories": [STORE]}, None),
     ("backup_verify", {"repositories": [DENIED]}, "store_unreachable"),
+    ("backup", {**RIGHT, **BACKUP, "repository": KEYED}, None),
+    ("bucket_check", {"repository": WRONGLY_KEYED}, "invalid_input"),
     ("restore", {**WRONG, **RESTORE}, "qdrant_unauthorized"),
     ("restore", {**RIGHT, **RESTORE, "sources": [DENIED]}, "store_denied"),
 ]
@@ -72,6 +76,7 @@ def given(
         "key": keyed_qdrant.api_key,
         "read_only_key": keyed_qdrant.read_only_key,
         "wrong": secrets.token_hex(16),
+        "customer_key": secrets.token_hex(32),
         "name": make_collection(points=20, on=owner),
         "store": as_option(location_on(s3_server, bucket)),
     }
@@ -106,7 +111,7 @@ def test_no_key_is_printed_at_vvvv(tmp_path: Path, given: dict[str, Any]) -> Non
     output = run(tmp_path, given)
     printed = re.split(r"TASK \[Task \d+\]", output)[1:]
     assert len(printed) == len(TASKS), output
-    keys = {name: given[name] for name in ("key", "read_only_key", "wrong")}
+    keys = {name: given[name] for name in ("key", "read_only_key", "wrong", "customer_key")}
     keys |= {name: given["store"][name] for name in ("access_key", "secret_key")}
     for text, (module, _arguments, code) in zip(printed, TASKS, strict=True):
         assert ("fatal: " in text) == (code is not None), text

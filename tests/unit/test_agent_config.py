@@ -108,6 +108,14 @@ def test_master_keys_come_from_files_of_their_own(tmp_path: Path) -> None:
     )
 
 
+def test_a_customers_key_comes_from_a_file_and_opens_for_the_pruner_too(tmp_path: Path) -> None:
+    keyed = {**REPOSITORY, "encryption": "SSE-C", "sse_customer_key_file": "/etc/customer.key"}
+    pruner = {"pruner": {"backups": {"access_key": "pruner", "secret_key": "p"}}}
+    config = read_config(written(tmp_path, {"repository": keyed}, pruner), environment={})
+    for location in (config.repository, *config.to_prune):
+        assert (location.encryption, location.sse_customer_key_file) == ("SSE-C", "/etc/customer.key")
+
+
 def test_the_key_comes_from_the_file_or_the_environment(tmp_path: Path) -> None:
     environment = {"QDRANT_API_KEY": "from-environment"}
     path = written(tmp_path, {"repository": REPOSITORY})
@@ -123,6 +131,8 @@ def test_the_key_comes_from_the_file_or_the_environment(tmp_path: Path) -> None:
         ("[]", "holds no JSON object"),
         ({}, "names no repository"),
         ({"repository": REPOSITORY, "bakup": {}}, "unknown settings: bakup"),
+        ({"repository": {**REPOSITORY, "sse_customer_key": SECRET}}, "unknown settings: sse_customer_key"),
+        ({"repository": {**REPOSITORY, "encryption": "SSE-C"}}, "encryption SSE-C, and no customer key"),
         ({"repository": {"bucket": "b"}}, "no usable cluster"),
         ({"repository": {**REPOSITORY, "bucket": "a/b"}}, "no usable bucket"),
         ({"repository": {**REPOSITORY, "validate_certs": "no"}}, "validate_certs of repository"),

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 import pytest
@@ -45,6 +47,9 @@ def test_the_spec_names_every_field_of_a_location() -> None:
         ({"cluster": ""}, "no cluster name"),
         ({"kms_key_id": "k"}, "encryption is AES256"),
         ({"session_token": "t"}, "session_token"),
+        ({"encryption": "SSE-C"}, "encryption SSE-C, and no customer key"),
+        ({"encryption": "SSE-C", "sse_customer_key": "k", "sse_customer_key_file": "f"}, "and 2 customer keys"),
+        ({"sse_customer_key_file": "f"}, "encryption AES256, and 1 customer key"),
         ({"connect_timeout": 0}, "connect_timeout is 0"),
         ({"client_encryption": {}}, "names no key"),
         ({"client_encryption": {"key_file": ""}}, "names no key"),
@@ -87,6 +92,8 @@ def test_who_can_copy_from_whom() -> None:
 
 
 KMS = {"encryption": "aws:kms"}
+SSE_C = {"encryption": "SSE-C", "sse_customer_key": "ab" * 32}
+SSE_C_MD5 = base64.b64encode(hashlib.md5(b"\xab" * 32).digest()).decode()
 ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"
 
 
@@ -105,10 +112,17 @@ ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"
         ({**KMS, "kms_key_id": "alias/backups"}, "aws:kms", ARN, True),
         ({**KMS, "kms_key_id": "another"}, "aws:kms", ARN, False),
         ({**KMS, "kms_key_id": "another"}, "aws:kms", None, False),
+        (SSE_C, "SSE-C", SSE_C_MD5, True),
+        (SSE_C, "SSE-C", f"{SSE_C_MD5}, {SSE_C_MD5}", True),
+        (SSE_C, "SSE-C", f"{SSE_C_MD5}, another", False),
+        (SSE_C, "SSE-C", "another", False),
+        (SSE_C, "SSE-C", None, False),
+        (SSE_C, "AES256", SSE_C_MD5, False),
+        (KMS, "SSE-C", SSE_C_MD5, False),
     ],
 )
 def test_what_counts_as_encrypted(asked: dict[str, Any], shown: str | None, key: str | None, good: bool) -> None:
-    info = ObjectInfo("x", 1, "e", encryption=shown, kms_key_id=key)
+    info = ObjectInfo("x", 1, "e", encryption=shown, kms_key_id=key, customer_key_md5=key)
     if good:
         encryption.verify(store_location(params(**asked)), info, "s3://b/x")
     else:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import secrets
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..errors import EncryptionRefused, ObjectNotFound, StoreError
 from ..formats.bucket_verdict import FAILED, NOT_CHECKED, PASSED, Observation, judge_checksum
+from ..formats.sealed import KEY_SIZE
 from ..stores import encryption, s3_errors
+from ..stores.customer_key import SSE_C
 from ..stores.probe_repository import ProbeRepository
 
 # Nothing in it repeats, so that no other range of it is the same.
@@ -69,16 +73,34 @@ def encryption_asked(probes: ProbeRepository) -> Observation:
             probes.verify_encryption(info)
         except EncryptionRefused as error:
             faults.append(error.detail)
+        if asked == SSE_C:
+            faults += _readable_without_the_key(probes, key)
     if faults:
         return Observation(FAILED, "; ".join(found), " ".join(faults))
     return Observation(PASSED, "; ".join(found), f"What was put with {asked} shows it.")
 
 
+def _readable_without_the_key(probes: ProbeRepository, key: str) -> list[str]:
+    """A sentence for each way to read a probe that only its customer's key should open."""
+    another = base64.b64encode(secrets.token_bytes(KEY_SIZE)).decode("ascii")
+    ways = {
+        "without a key": probes.with_other_encryption(),
+        "with another key": probes.with_other_encryption(encryption=SSE_C, sse_customer_key=another),
+    }
+    faults = []
+    for way, reader in ways.items():
+        with reader:
+            if refusal(partial(reader.get, key)) is None:
+                faults.append(f"{probes.url(key)} can be read {way}.")
+    return faults
+
+
 def encryption_default(probes: ProbeRepository) -> Observation:
     """Put without asking, and see what the bucket makes of it."""
-    if refusal(lambda: probes.put_as("not-encrypted", DATA)) is not None:
-        return Observation(PASSED, "refused", "A put that asks for no encryption is refused.")
-    shown = probes.head("not-encrypted").encryption
+    with probes.with_other_encryption() as bare:
+        if refusal(lambda: bare.put_as("not-encrypted", DATA)) is not None:
+            return Observation(PASSED, "refused", "A put that asks for no encryption is refused.")
+        shown = bare.head("not-encrypted").encryption
     if shown == "none":
         return Observation(FAILED, "none", "An object that was put without asking for encryption is stored without.")
     return Observation(

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from ..errors import InvalidInput
+from .customer_key import SSE_C, CustomerKey, load
 
-ENCRYPTIONS = ("AES256", "aws:kms", "none")
+ENCRYPTIONS = ("AES256", "aws:kms", SSE_C, "none")
 CHECKSUM_MODES = ("when_supported", "when_required")
 MASTER_KEYS = ("key_file", "key_env", "key", "kms_key_id")
 ADDRESSING_STYLES = ("auto", "path", "virtual")
@@ -66,7 +68,7 @@ class StoreLocation:
 
     Without keys and profile, boto3's whole credential chain decides. Timeouts are seconds,
     ``bandwidth_limit`` is bytes per second as ``pace.parse_rate`` reads them.
-    Raises: InvalidInput for an endpoint that messages could not name.
+    Raises: InvalidInput for an endpoint that messages could not name, or keys that do not fit ``encryption``.
     """
 
     name: str
@@ -85,6 +87,8 @@ class StoreLocation:
     ca_path: str | None = None
     encryption: str = "AES256"
     kms_key_id: str | None = None
+    sse_customer_key: str | None = field(default=None, repr=False)
+    sse_customer_key_file: str | None = None
     connect_timeout: float = 10
     read_timeout: float = 60
     bandwidth_limit: str | None = None
@@ -96,6 +100,18 @@ class StoreLocation:
                 f"endpoint_url of the repository {self.name!r} has a user or a password in it.",
                 "Give the scheme, the host and the port only, and the keys as access_key and secret_key.",
             )
+        keys = sum(bool(key) for key in (self.sse_customer_key, self.sse_customer_key_file))
+        if keys != (self.encryption == SSE_C):
+            raise InvalidInput(
+                f"The repository {self.name!r} has encryption {self.encryption}, and {keys or 'no'} customer key"
+                f"{'s' if keys > 1 else ''}.",
+                "With encryption SSE-C give one of sse_customer_key_file and sse_customer_key, otherwise none.",
+            )
+
+    @cached_property
+    def customer_key(self) -> CustomerKey | None:
+        """The key of SSE-C, read when first needed; None with another encryption. Raises InvalidInput."""
+        return load(self.sse_customer_key, self.sse_customer_key_file) if self.encryption == SSE_C else None
 
     @property
     def root(self) -> str:
@@ -124,7 +140,8 @@ class ObjectInfo:
     """What the store says about an object.
 
     ``key`` is relative to the repository's root, ``size`` in bytes. ``encryption`` is ``none`` when the
-    store shows no encryption, and None where it was not asked (listings). ``checked``: of a put, whether the answer
+    store shows no encryption, and None where it was not asked (listings). ``customer_key_md5``: in base64, of the key
+    that it shows for SSE-C. ``checked``: of a put, whether the answer
     shows that the store checked the bytes.
     """
 
@@ -133,6 +150,7 @@ class ObjectInfo:
     etag: str
     encryption: str | None = None
     kms_key_id: str | None = None
+    customer_key_md5: str | None = None
     last_modified: datetime | None = None
     version_id: str | None = None
     checked: bool = False

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import StoreError
 from ..formats.probe_layout import PROBES_FOLDER
-from . import s3_errors
+from . import encryption, s3_errors
 from .location import StoreLocation
 from .repository import Repository
 from .versions import Version, list_versions
@@ -48,12 +48,20 @@ class ProbeRepository(Repository):
         stranger.client.meta.events.register("choose-signer.s3.*", disable_signing)
         return stranger
 
+    def with_other_encryption(self, **settings: Any) -> ProbeRepository:
+        """The same folder for a repository with these settings, by default one that asks for no encryption."""
+        location = replace(self._around, **{**encryption.NOTHING, **settings})
+        other = ProbeRepository(location, self.location.cluster)
+        other._locked_until = self._locked_until
+        return other
+
     def over_plain_http(self) -> Repository | None:
         """The same folder over plain HTTP; None where the endpoint is plain HTTP itself."""
         address = str(self.client.meta.endpoint_url)
         if address.startswith("http:"):
             return None
-        return Repository(replace(self.location, endpoint_url=address.replace("https:", "http:", 1)), 1)
+        plain = replace(self.location, endpoint_url=address.replace("https:", "http:", 1), **encryption.NOTHING)
+        return Repository(plain, 1)
 
     def put_as(self, key: str, data: bytes, **request: Any) -> None:
         """Store a probe by exactly this request of boto3, without the encryption and checksum of ``put``."""

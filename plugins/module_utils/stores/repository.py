@@ -146,8 +146,7 @@ class Repository:
 
     def head(self, key: str) -> ObjectInfo:
         """What the store says about the object. Raises ObjectNotFound if there is none."""
-        with s3_errors.translated(self.location, "look at", key):
-            answer = self.client.head_object(Bucket=self.location.bucket, Key=self._full(key))
+        answer = self._head_answer(key)
         return _info(key, answer, int(answer["ContentLength"]))
 
     def list(self, prefix: str = "", after: str = "", until: str | None = None) -> Iterator[ObjectInfo]:
@@ -318,8 +317,9 @@ class Repository:
     # -- copying within one endpoint
 
     def same_endpoint(self, other: Repository) -> bool:
-        """Whether the store can copy from ``other`` to here by itself."""
-        return self.location.endpoint_identity == other.location.endpoint_identity
+        """Whether the store can copy from ``other`` to here by itself, and learns no other customer's key by that."""
+        here, there = self.location, other.location
+        return here.endpoint_identity == there.endpoint_identity and here.customer_key == there.customer_key
 
     def copy_from(self, other: Repository, source_key: str, key: str, size: int, part_size: int) -> None:
         """Let the store copy an object of ``other`` to ``key``, in parts of ``part_size`` bytes, with the
@@ -388,8 +388,9 @@ def _info(key: str, answer: dict[str, Any], size: int, checked: bool = False) ->
         key,
         size,
         str(answer.get("ETag", "")),
-        encryption=answer.get("ServerSideEncryption") or "none",
+        encryption=encryption.shown(answer),
         kms_key_id=answer.get("SSEKMSKeyId"),
+        customer_key_md5=answer.get("SSECustomerKeyMD5"),
         last_modified=answer.get("LastModified"),
         version_id=answer.get("VersionId"),
         checked=checked,

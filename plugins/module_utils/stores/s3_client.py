@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import MissingDependency
+from .customer_key import send_with
 from .s3_errors import translated
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def build_client(location: StoreLocation, max_attempts: int) -> Any:
     Raises:
         MissingDependency: boto3 is not installed, or too old to know checksum modes.
         StoreError: the profile, region or endpoint cannot be used.
+        InvalidInput: the customer's key cannot be used, or not with this endpoint.
     """
     boto3, config_class = _boto3()
     try:
@@ -39,6 +41,8 @@ def build_client(location: StoreLocation, max_attempts: int) -> Any:
     with translated(location, "open"):
         session = _session(boto3, location)
         client = session.client("s3", endpoint_url=location.endpoint_url, verify=_verify(location), config=config)
+    if location.customer_key is not None:
+        send_with(client, location.customer_key)
     _send_bodies_as_they_are(client)
     client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5)
     if not _AWS.search(urlsplit(client.meta.endpoint_url).hostname or ""):

@@ -24,6 +24,7 @@ from ..errors import (
     StoreError,
     StoreUnreachable,
 )
+from .customer_key import SSE_C
 
 if TYPE_CHECKING:
     from .location import StoreLocation
@@ -39,6 +40,11 @@ _BAD_CREDENTIALS = {
 _RIGHTS = (
     "Check the credentials, and their rights on the bucket: list, read, write, delete and multipart uploads"
     " (and the KMS key, if one is used)."
+)
+_OTHER_KEY = "It may have been stored with another customer's key."
+_GIVE_ITS_KEY = "Check sse_customer_key_file or sse_customer_key: only the key it was stored with opens an object."
+_NOT_ITS_KEY = (
+    "If it was stored with a customer's key, set encryption to SSE-C and give that key; if it was not, do not give one."
 )
 _BAD_CHECKSUM = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
 _BUSY = {"SlowDown", "RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequests"}
@@ -126,6 +132,8 @@ def _answered(response: dict[str, Any], location: StoreLocation, subject: str, k
     if code in _BAD_CREDENTIALS:
         return StoreDenied(detail, _BAD_CREDENTIALS[code])
     if number in (401, 403) or code in ("AccessDenied", "AllAccessDisabled"):
+        if key is not None and location.encryption == SSE_C:
+            return StoreDenied(f"{detail} {_OTHER_KEY}", f"{_GIVE_ITS_KEY} {_RIGHTS}")
         return StoreDenied(detail, _RIGHTS)
     if number == 412 or (number == 409 and code == "ConditionalRequestConflict"):
         return ObjectExists(f"{subject}: it is there already.", "Nothing was overwritten.")
@@ -149,6 +157,9 @@ def _by_status(code: str, number: int, location: StoreLocation, subject: str, de
         return ObjectNotFound(f"{subject}: no such object.", "")
     if number == 404:
         return BucketNotFound(detail, "Check bucket, endpoint_url and region.")
+    # What stores answer to a request without the key of SSE-C, or with one that the object was not stored with.
+    if number == 400 and key is not None and code in ("400", "InvalidRequest", "InvalidArgument"):
+        return StoreError(detail, _NOT_ITS_KEY)
     return StoreError(detail, "")
 
 
