@@ -235,6 +235,16 @@ def test_a_master_key_in_the_variables_is_refused(host: Path, tmp_path: Path, se
     assert "0" * 64 not in output
 
 
+def test_a_customers_key_in_the_variables_is_refused(host: Path, tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    given = variables(tmp_path)
+    given["qdrant_agent_repository"].update(encryption="SSE-C", sse_customer_key="0" * 64)
+    status, changed, output = play(tmp_path, given, "-vvv")
+    assert (status, changed) == (2, 0), output
+    assert "customers' keys stand in files" in output
+    assert "0" * 64 not in output
+
+
 def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, tmp_path: Path) -> None:
     lay_out(tmp_path)
     given = variables(tmp_path)
