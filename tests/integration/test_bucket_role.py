@@ -241,6 +241,24 @@ def test_what_is_not_ours_is_kept(aws: Aws) -> None:
     assert [rule["ID"] for rule in rules] == ["logs", "qdrant-dr"]
 
 
+def test_a_bucket_for_a_key_of_the_customer(aws: Aws) -> None:
+    """A default that a bucket can have, and no object without that key."""
+    [near] = aws.repositories = aws.repositories[:1]
+    del near["kms_key_id"]
+    near.update(encryption="SSE-C", sse_customer_key_file="/not/needed/here")
+    done = aws.runs()
+    assert done.status == 0, done.output
+    client = aws.client()
+    [rule] = client.get_bucket_encryption(Bucket=aws.near)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    statements = json.loads(client.get_bucket_policy(Bucket=aws.near)["Policy"])["Statement"]
+    conditions = {statement["Sid"]: statement["Condition"] for statement in statements}
+    assert conditions["QdrantDrDenyUnencrypted"] == {
+        "Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "true"}
+    }
+    assert (aws.runs().changed, aws.runs().status) == (0, 0)
+
+
 def test_a_bucket_that_cannot_become_what_is_asked_for_stops_all(aws: Aws) -> None:
     client = aws.create()
     rules = [
