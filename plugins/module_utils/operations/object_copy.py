@@ -15,6 +15,8 @@ from .verified_parts import SourceHealth, VerifiedParts
 
 # Parts in memory at once, read, proved and sent by a thread each.
 PARTS_AT_ONCE = 4
+# Of an object that was just written, beside what its writer still holds.
+_READ_AHEAD = 3
 CHECK_STORE = "Run again; if it repeats, see with bucket_check what the store ignores."
 
 
@@ -45,7 +47,7 @@ def read_object(
     sources: Sequence[Repository], key: str, stored: dict[str, Any], health: SourceHealth | None = None
 ) -> None:
     """Read all parts of an object, each from the first source that has it right; raises what ``VerifiedParts`` does."""
-    with VerifiedParts(sources, key, stored, prefetch=PARTS_AT_ONCE, health=health) as parts:
+    with VerifiedParts(sources, key, stored, prefetch=_READ_AHEAD, health=health) as parts:
         for _part in parts:
             pass
 
