@@ -11,6 +11,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from ..errors import FileError
+
 # The unit of st_blocks, whatever the file system's blocks are (stat(2)).
 _BLOCK = 512
 
@@ -34,6 +36,26 @@ def ack_indexes(storage_path: str | Path, collection: str) -> dict[int, int | No
     except (OSError, ValueError):
         return None
     return found or None
+
+
+def local_replicas(storage_path: str | Path) -> list[tuple[str, int]]:
+    """Return collection and shard of every replica that this node has a log of. Raises ``FileError``."""
+    found: list[tuple[str, int]] = []
+    try:
+        for folder in os.scandir(Path(storage_path) / "collections"):
+            # A collection may be gone by now.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found += [
+                    (folder.name, int(entry.name))
+                    for entry in os.scandir(folder.path)
+                    if entry.name.isdecimal() and os.path.isdir(os.path.join(entry.path, "wal"))
+                ]
+    except OSError as error:
+        raise FileError(
+            f"The collections of the node in {storage_path} cannot be read: {error.strerror}.",
+            "Name the directory that Qdrant works in, and let the user that this runs as read it.",
+        ) from error
+    return sorted(found)
 
 
 def _ack_index(wal: Path) -> int | None:

@@ -1,0 +1,316 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The WAL archiver of one node: follows the log of every replica on this host, and stores what comes.
+
+One thread reads, seals and decides; it never waits for the repository or for Qdrant, so that no log outruns it because
+one of them does not answer. Where the repository does not take what is sealed, a spool on the disk does; where that is
+full as well, the logs themselves wait. What is lost then begins a new timeline, and a request for a new base.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..errors import DrError, InvalidInput
+from ..formats.wal_chunk_header import ChunkHeader
+from ..formats.wal_layout import positions_key
+from ..stores.agent_files import Spool, write_file
+from ..stores.repository import Repository
+from ..stores.wakeup import Wakeup
+from .base_requests import repeat_requests, request_base, requested_bases
+from .share import utc_now
+from .troubles import Troubles
+from .wal_discovery import Discovery
+from .wal_follower import MIB, Follower, Sealed
+from .wal_outbox import Outbox, owner
+from .wal_place import Located
+from .wal_progress import Progress, Shard, Totals, metrics, named, needs_base, positions_of
+from .wal_settings import ArchiveSettings
+
+_UPLOADS, _ASIDE = 4, 4
+_LONGEST_PAUSE = 3.0
+_METRICS_SECONDS = 15.0
+_REPEAT_SECONDS = 3600.0
+# Of read entries, and of sealed ones; the rest of the memory is for what is being read and sent.
+_MEMORY = 16 * MIB
+_STOP_SECONDS, _ONCE_SECONDS = 5.0, 120.0
+
+Json = dict[str, Any]
+
+
+class Archiver:
+    """Archives until it is told to stop.
+
+    ``identify``: the peer id of the node, which it tells for one of its collections; raises QdrantError.
+    ``report``: told a sentence about what somebody should know.
+    """
+
+    def __init__(
+        self,
+        identify: Callable[[str], str],
+        repository: Repository,
+        settings: ArchiveSettings,
+        report: Callable[[str], None] = lambda _text: None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        if repository.location.client_encryption is not None:
+            raise InvalidInput(
+                "The repository encrypts backups before they are sent, which the WAL archive cannot do yet.",
+                "Archive to a repository without client_encryption, with the encryption of the store.",
+            )
+        self._repository, self._settings, self._report, self._clock = repository, settings, report, clock
+        self.wakeup = Wakeup()
+        self._uploads = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="wal-upload")
+        self._aside = ThreadPoolExecutor(_ASIDE, thread_name_prefix="wal-aside")
+        Path(settings.spool_path).mkdir(mode=0o750, parents=True, exist_ok=True)
+        (Path(settings.state_path) / "base-needed").mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._spool = Spool(settings.spool_path, settings.spool_max_bytes, settings.reserve_bytes)
+        self._outbox = Outbox(repository, self._spool, self._uploads, self.wakeup.set)
+        self._troubles = Troubles(report)
+        self._discovery = Discovery(identify, repository, settings, self._aside, self.wakeup.set, self._troubles)
+        self._followers: dict[Shard, Follower] = {}
+        self._progress: dict[Shard, Progress] = {}
+        self._base_last: dict[Shard, int | None] = {}
+        self._gone: set[Shard] = set()
+        self._dirty: set[str] = set()
+        self._telling: dict[str, Future[Any]] = {}
+        self._more = False
+        self._due: dict[str, float] = {}
+        self.totals = Totals()
+
+    def run(self, stop: Callable[[], bool], once: bool = False, alive: Callable[[], None] = lambda: None) -> Json:
+        """Archive until ``stop``, or with ``once`` until all that there is now was stored; what was done.
+
+        ``alive`` is called at every turn. Raises Busy where another archiver follows this node, and ``QdrantError``
+        where the node has become another one.
+        """
+        try:
+            while not stop():
+                self._turn()
+                alive()
+                if once and self._has_read_all():
+                    break
+                self.wakeup.wait(self._pause())
+            self._finish(_ONCE_SECONDS if once else _STOP_SECONDS)
+        finally:
+            for follower in self._followers.values():
+                follower.close()
+            self._uploads.shutdown(wait=False, cancel_futures=True)
+            self._aside.shutdown(wait=False, cancel_futures=True)
+            self._discovery.close()
+        return {
+            "replica": self._discovery.replica,
+            "logs": len(self._followers),
+            "entries": self.totals.entries,
+            "chunks": self.totals.chunks,
+            "timelines": self.totals.timelines,
+            "gaps": self.totals.gaps,
+            "spool_bytes": self._spool.size,
+            "base_needed": self.totals.base_needed,
+        }
+
+    # -- one turn
+
+    def _turn(self) -> None:
+        for shard, located in self._discovery.look(self._followers, self._outbox.waiting).items():
+            self._follow(shard, located)
+        self._collect()
+        self._read(self._is_due("poll", self._settings.poll_interval))
+        self._relieve()
+        self._outbox.send()
+        if self._is_due("beat", self._settings.heartbeat):
+            self._tell({collection for collection, _shard in self._progress})
+        elif self._dirty and self._is_due("dirty", self._settings.seal_interval):
+            self._tell(set(self._dirty))
+        if self._is_due("metrics", _METRICS_SECONDS):
+            self._write_metrics()
+        if self._is_due("repeat", _REPEAT_SECONDS):
+            self._troubles.attempt("requests", lambda: repeat_requests(self._settings.state_path))
+
+    def _is_due(self, name: str, interval: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(name, 0.0):
+            return False
+        self._due[name] = now + interval
+        return True
+
+    def _pause(self) -> float:
+        """Seconds until something is to be done."""
+        if self._more:
+            return 0.0
+        seals = [due for each in self._followers.values() if (due := each.due(self._settings.seal_interval))]
+        at = min([self._due[name] for name in ("poll", "beat", "metrics")] + seals)
+        return max(0.0, min(at - time.monotonic(), _LONGEST_PAUSE))
+
+    # -- which logs there are, and where to go on
+
+    def _follow(self, shard: Shard, located: Located) -> None:
+        directory = Path(self._settings.storage_path) / "collections" / shard[0] / str(shard[1]) / "wal"
+        recreated = shard in self._gone
+        self._gone.discard(shard)
+        self._followers[shard] = Follower(
+            self._repository.location.cluster,
+            located.log,
+            directory,
+            located.place,
+            recreated=recreated,
+            lost=located.damage,
+            clock=self._clock,
+        )
+        self._base_last[shard] = located.base_last
+        progress = self._progress[shard] = Progress(located.log, time.monotonic())
+        waiting = self._outbox.waiting(located.log)
+        if located.place is not None and not waiting and not located.damage:
+            progress.log, progress.last, progress.crc = located.place.log, located.place.last, located.place.crc
+            if located.proved:
+                self._outbox.proved(located.place.log)
+        self._due["poll"] = 0.0
+
+    # -- reading and sealing
+
+    def _read(self, all_logs: bool) -> None:
+        """Poll every log, or those that have more; seal those whose time has come."""
+        self._more = False
+        for shard, follower in list(self._followers.items()):
+            due = follower.due(self._settings.seal_interval)
+            is_due = due is not None and due <= time.monotonic()
+            if (all_logs or is_due or follower.unfinished) and self._outbox.held <= _MEMORY:
+                self._poll(shard, follower)
+                self._relieve()
+            if is_due or follower.absent:
+                follower.seal()
+            self._take(shard, follower)
+            if follower.absent:
+                follower.close()
+                del self._followers[shard], self._progress[shard]
+                self._gone.add(shard)
+                self._report(f"{named(shard)} is gone.")
+
+    def _poll(self, shard: Shard, follower: Follower) -> None:
+        try:
+            self._more = follower.poll(self._settings.seal_bytes) or self._more
+        except DrError as error:
+            self.totals.read_errors += 1
+            self._troubles.note(f"log of {shard}", f"{named(shard)}: {error.detail} {error.hint}")
+        else:
+            self._troubles.note(f"log of {shard}")
+
+    def _take(self, shard: Shard, follower: Follower) -> None:
+        sealed, follower.sealed = follower.sealed, []
+        for number, item in enumerate(sealed):
+            if item.timeline is not None:
+                # Its first chunk is always sealed with it.
+                self._note_timeline(shard, item, sealed[number + 1].header)
+            self._outbox.add(item)
+        if not follower.pending and follower.ended is not None and not self._outbox.waiting(follower.replica):
+            self._progress[shard].reached(follower.ended)
+
+    def _note_timeline(self, shard: Shard, item: Sealed, first_chunk: ChunkHeader | None) -> None:
+        timeline = item.timeline
+        if timeline is None or first_chunk is None or not needs_base(timeline, first_chunk, self._base_last.get(shard)):
+            return
+        self._report(f"{named(shard)}: a new timeline has begun and needs a new backup. {timeline.detail}")
+        request = partial(request_base, self._settings.state_path, timeline, self._clock())
+        self._troubles.attempt("requests", request)
+
+    def _relieve(self) -> None:
+        """Keep the memory small: seal the largest logs, and take what is sealed to the disk."""
+        while sum(each.size for each in self._followers.values()) > _MEMORY:
+            shard, largest = max(self._followers.items(), key=lambda item: item[1].size)
+            largest.seal()
+            self._take(shard, largest)
+        if self._outbox.held > _MEMORY and not self._outbox.spool_all():
+            self._troubles.note("spool", f"The spool {self._settings.spool_path} has no room: the logs have to wait.")
+        elif self._outbox.held <= _MEMORY:
+            self._troubles.note("spool")
+
+    def _collect(self) -> None:
+        """See what has arrived."""
+        for item in self._outbox.collect():
+            self.totals.arrived(item)
+            shard = (item.log.collection, item.log.shard)
+            progress = self._progress.get(shard)
+            if progress is not None and progress.log.replica == item.log.replica:
+                progress.arrived(item)
+                self._dirty.add(shard[0])
+        self.totals.upload_errors = self._outbox.errors
+        self._troubles.note("upload", self._outbox.last_error)
+        for replica, why in self._outbox.lost:
+            self._report(f"{replica.collection}, shard {replica.shard}: what was read has to be read anew: {why}")
+            shard = (replica.collection, replica.shard)
+            if shard in self._followers and self._followers[shard].replica == replica:
+                self._followers.pop(shard).close()
+                del self._progress[shard]
+                self._discovery.look_again()
+        self._outbox.lost.clear()
+
+    # -- telling others
+
+    def _tell(self, collections: set[str]) -> None:
+        """Store how far these collections are, here and in the repository."""
+        for collection in collections:
+            telling = self._telling.get(collection)
+            if self._discovery.replica is None or (telling is not None and not telling.done()):
+                continue
+            record = self._positions(collection, self._discovery.replica)
+            if collection in self._dirty:
+                self._dirty.discard(collection)
+                self._troubles.attempt("state", partial(write_file, self._settings.state_file(collection), record))
+            key = positions_key(collection, self._discovery.replica)
+            self._telling[collection] = self._aside.submit(self._store_positions, key, record)
+
+    def _positions(self, collection: str, replica: str) -> bytes:
+        shards = {number: each for (name, number), each in self._progress.items() if name == collection}
+        for number, each in shards.items():
+            headers = self._outbox.waiting(owner(each.log))
+            each.behind = sum(header.last - header.first + 1 for header in headers)
+            each.behind += self._followers[(collection, number)].pending
+        return positions_of(self._repository.location.cluster, collection, replica, shards, self._clock()).dump()
+
+    def _store_positions(self, key: str, record: bytes) -> None:
+        # It is written again soon.
+        with contextlib.suppress(DrError):
+            self._repository.put(key, record, content_type="application/json")
+
+    def _write_metrics(self) -> None:
+        self.totals.base_needed = sorted(requested_bases(self._settings.state_path))
+        self.totals.spool_bytes = self._spool.size
+        self.totals.memory_bytes = self._outbox.held + sum(each.size for each in self._followers.values())
+        path = self._settings.metrics_path
+        if path is not None:
+            text = metrics(self._progress, self.totals, time.monotonic(), self._clock())
+            self._troubles.attempt("metrics", lambda: write_file(Path(path), text, 0o644))
+
+    # -- the end
+
+    def _has_read_all(self) -> bool:
+        read = not self._more and all(each.ended is not None for each in self._followers.values())
+        return read and self._discovery.has_found(self._followers)
+
+    def _finish(self, seconds: float) -> None:
+        """Store what was read, as far as that goes within ``seconds``; the rest waits on the disk."""
+        until = time.monotonic() + seconds
+        for shard, follower in self._followers.items():
+            if self._outbox.held <= _MEMORY:
+                self._poll(shard, follower)
+            follower.seal()
+            self._take(shard, follower)
+        while not self._outbox.is_empty and time.monotonic() < until:
+            self._outbox.send()
+            self.wakeup.wait(min(1.0, max(0.0, until - time.monotonic())))
+            self._collect()
+        self._outbox.spool_all()
+        self._dirty = {collection for collection, _shard in self._progress}
+        self._tell(set(self._dirty))
+        self._write_metrics()
+        for telling in self._telling.values():
+            with contextlib.suppress(TimeoutError):
+                telling.exception(max(0.1, until - time.monotonic()))

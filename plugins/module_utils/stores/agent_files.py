@@ -1,0 +1,120 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that the host agent writes: each one whole or not at all, whatever is killed when."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import FileError
+from .node_files import free_bytes
+
+_UNFINISHED = ".unfinished-"
+
+
+def write_file(path: Path, data: bytes, mode: int = 0o640) -> None:
+    """Put a file in place, on the disk before it has its name. Raises ``FileError``; then the old one is untouched."""
+    try:
+        _write(path, data, mode)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be written: {error.strerror}.",
+            "Let the user that this runs as write to its folder, and see whether its disk is full.",
+        ) from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file; one that is not there is no error."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+class Spool:
+    """Objects on this host's disk that a repository could not take yet, by their keys.
+
+    ``max_bytes``: what they may take together; ``reserve_bytes``: what stays free on the file system.
+    """
+
+    def __init__(self, folder: str | Path, max_bytes: int, reserve_bytes: int) -> None:
+        self._folder = Path(folder)
+        self._max_bytes = max_bytes
+        self._reserve_bytes = reserve_bytes
+        self._sizes: dict[str, int] = {}
+        for path in self._files():
+            if path.name.startswith(_UNFINISHED):
+                remove_file(path)
+            else:
+                self._sizes[path.relative_to(self._folder).as_posix()] = path.stat().st_size
+
+    @property
+    def size(self) -> int:
+        """Bytes of all objects in it."""
+        return sum(self._sizes.values())
+
+    def in_order(self) -> list[str]:
+        """The keys in the order to upload: of each timeline its record, then its chunks."""
+        return sorted(self._sizes, key=lambda key: (key.rpartition("/")[0], key.endswith(".wal"), key))
+
+    def add(self, key: str, data: bytes) -> bool:
+        """Keep an object; False where there is no room for it."""
+        free = free_bytes(self._folder)
+        if self.size + len(data) > self._max_bytes or free is None or free - len(data) < self._reserve_bytes:
+            return False
+        path = self._folder / key
+        try:
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            _write(path, data, 0o640)
+        except OSError:
+            return False
+        self._sizes[key] = len(data)
+        return True
+
+    def read(self, key: str) -> bytes:
+        """The object. Raises ``FileError``."""
+        try:
+            return (self._folder / key).read_bytes()
+        except OSError as error:
+            raise FileError(f"{self._folder / key} cannot be read: {error.strerror}.") from error
+
+    def remove(self, key: str) -> None:
+        """The repository has it: let it go, and the folders that are empty then."""
+        self._sizes.pop(key, None)
+        path = self._folder / key
+        remove_file(path)
+        with contextlib.suppress(OSError):
+            while path.parent != self._folder:
+                path = path.parent
+                path.rmdir()
+
+    def _files(self) -> Iterator[Path]:
+        for parent, _folders, names in os.walk(self._folder):
+            for name in names:
+                yield Path(parent) / name
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    unfinished = path.parent / f"{_UNFINISHED}{secrets.token_hex(6)}"
+    try:
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        os.replace(unfinished, path)
+        _sync_folder(path.parent)
+    except OSError:
+        remove_file(unfinished)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Collections whose logs have small files, archivers for them, and what an archive must hold."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk import cover, read_chunk
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive import Archiver
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (
+    chunks,
+    read_timeline,
+    replicas,
+    timelines,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_settings import ArchiveSettings
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tools.servers import QdrantServer
+
+SIZE = 64
+
+
+class LoggedCollection:
+    """A collection of one shard or more whose log files take 1 MiB; ``put`` returns the index of the entry."""
+
+    def __init__(self, server: QdrantServer, name: str, shards: int = 1, retain: int = 1) -> None:
+        self.server, self.name = server, name
+        self.qdrant = Qdrant(QdrantConnection(server.url))
+        self.body: dict[str, Any] = {
+            "vectors": {"size": SIZE, "distance": "Dot"},
+            "shard_number": shards,
+            "wal_config": {"wal_capacity_mb": 1, "wal_segments_ahead": 0, "wal_retain_closed": retain},
+            "optimizers_config": {"flush_interval_sec": 1},
+        }
+        self.qdrant.create_collection(name, self.body)
+
+    def put(self, first: int, count: int = 1) -> int:
+        """Write points with the ids ``first`` and on."""
+        points = [{"id": number, "vector": [1.0 + number % 7] * SIZE} for number in range(first, first + count)]
+        path = f"/collections/{self.name}/points"
+        return int(self.qdrant.call("PUT", path, {"points": points}, {"wait": True})["operation_id"])
+
+    def wal(self, shard: int = 0) -> Path:
+        """The directory of a shard's log."""
+        return self.server.storage_path / "collections" / self.name / str(shard) / "wal"
+
+    @property
+    def replica(self) -> str:
+        """The peer id of the node."""
+        return str(self.qdrant.collection_cluster(self.name)["peer_id"])
+
+
+def identify(server: QdrantServer) -> Any:
+    """What an archiver asks the node for."""
+    qdrant = Qdrant(QdrantConnection(server.url))
+    return lambda collection: str(qdrant.collection_cluster(collection)["peer_id"])
+
+
+def settings_for(server: QdrantServer, folder: Path, *collections: str, **changes: Any) -> ArchiveSettings:
+    """An archiver that is quick enough for a test."""
+    fields: dict[str, Any] = {
+        "storage_path": str(server.storage_path),
+        "state_path": str(folder / "state"),
+        "spool_path": str(folder / "spool"),
+        "collections": collections or None,
+        "poll_interval": 0.1,
+        "seal_interval": 0.3,
+        "heartbeat": 0.5,
+        "reserve_bytes": 0,
+        "metrics_path": str(folder / "metrics.prom"),
+    }
+    return ArchiveSettings(**{**fields, **changes})
+
+
+class Running:
+    """An archiver in a thread."""
+
+    def __init__(self, archiver: Archiver) -> None:
+        self.archiver = archiver
+        self.reports: list[str] = []
+        self.error: BaseException | None = None
+        self.result: dict[str, Any] = {}
+        self._stopped = False
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def stop(self) -> dict[str, Any]:
+        """End it as SIGTERM does; its result. Raises what it has failed with."""
+        self._stopped = True
+        self.archiver.wakeup.set()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def _run(self) -> None:
+        try:
+            self.result = self.archiver.run(lambda: self._stopped)
+        except BaseException as error:
+            self.error = error
+
+
+@contextmanager
+def archiving(server: QdrantServer, repository: Repository, settings: ArchiveSettings, **how: Any) -> Iterator[Running]:
+    """An archiver that runs meanwhile; ``reports`` has what it said."""
+    reports: list[str] = []
+    running = Running(Archiver(identify(server), repository, settings, reports.append, **how))
+    running.reports = reports
+    try:
+        yield running
+    finally:
+        if running.thread.is_alive():
+            running.stop()
+
+
+def archived_timelines(repository: Repository, collection: str) -> list[ReplicaLog]:
+    """Every timeline with chunks, oldest first; each has a valid record."""
+    found = [
+        log
+        for shard, names in replicas(repository, collection).items()
+        for replica in names
+        for log in timelines(repository, collection, shard, replica)
+        if chunks(repository, log)
+    ]
+    for log in found:
+        read_timeline(repository, log)
+    return found
+
+
+def archived(repository: Repository, log: ReplicaLog) -> dict[int, bytes]:
+    """Index -> entry of a timeline. Every chunk proves itself, together they have no gap, and overlaps are equal."""
+    found: dict[int, bytes] = {}
+    headers = []
+    for chunk in chunks(repository, log):
+        header, entries = read_chunk(repository.get(chunk.key))
+        assert header.key == chunk.key
+        headers.append(header)
+        for index, entry in entries.items(entries.first, entries.stop):
+            assert found.setdefault(index, entry) == entry
+    assert cover(headers, min(found), max(found))
+    assert sorted(found) == list(range(min(found), max(found) + 1))
+    return found
