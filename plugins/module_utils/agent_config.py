@@ -22,6 +22,7 @@ from .formats.verification import CONTENT, LEVELS
 from .operations.copy import Choice
 from .operations.repository_lock import LIFE_SECONDS
 from .operations.verify import VerifyRequest
+from .operations.wal_settings import ArchiveSettings
 from .prune_options import PRUNE_OPTIONS
 from .stores.key_files import refuse_exposed
 from .stores.location import ADDRESSING_STYLES, CHECKSUM_MODES, ENCRYPTIONS, ClientEncryption, StoreLocation
@@ -54,6 +55,7 @@ _KINDS = {"int": _COUNT, "float": _NUMBER, "str": _SECONDS, "bool": _FLAG, "list
 
 TOP = {"qdrant": _DICT, "repository": _DICT, "destinations": _LIST, "backup": _DICT, "copy": _DICT, "status": _DICT}
 TOP |= {"nodes": _DICT, "credentials_file": _TEXT, "lock_seconds": _NUMBER, "verify": _DICT, "prune": _DICT}
+TOP |= {"wal_archive": _DICT}
 QDRANT = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(QdrantConnection) if each.name not in _SECRETS}
 REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(StoreLocation) if each.name not in _SECRETS}
 # Keys of encryption themselves stand in files of their own here.
@@ -65,6 +67,9 @@ COPY = {"collections": _LIST, "newest": _COUNT}
 STATUS = {"rpo": _SECONDS, "warning": _SECONDS}
 VERIFY = {"collections": _LIST, "level": _TEXT, "sample_percent": _NUMBER, "repair": _FLAG}
 SECTIONS = {"backup": BACKUP, "copy": COPY, "status": STATUS, "verify": VERIFY}
+WAL_ARCHIVE = {"collections": _LIST, "storage_path": _TEXT, "state_path": _TEXT, "spool_path": _TEXT}
+WAL_ARCHIVE |= {"poll_interval": _NUMBER, "seal_interval": _NUMBER, "seal_bytes": _COUNT, "heartbeat": _NUMBER}
+WAL_ARCHIVE |= {"spool_max_bytes": _COUNT, "reserve_bytes": _COUNT, "metrics_path": _TEXT}
 PRUNE = {"collections": _LIST, "verify_newest": _FLAG}
 TRANSFER_SECONDS = 300.0
 CREDENTIALS = {"qdrant": _DICT, "repositories": _DICT, "pruner": _DICT}
@@ -79,6 +84,7 @@ class AgentConfig:
     ``wait_for_transfers``: seconds that these nodes may take until no shard is being transferred;
     ``require_bucket_check``: as the module ``backup`` has it. ``to_prune``: the repository and the destinations, with
     the pruner's credentials; ``prune``: all ``PRUNE_OPTIONS``. Collections to copy, verify and prune: None for all.
+    ``wal_archive``: None where the logs are not archived.
     """
 
     qdrant: QdrantConnection
@@ -99,6 +105,7 @@ class AgentConfig:
     rpo: float | None
     warning: float | None
     lock_seconds: float
+    wal_archive: ArchiveSettings | None
 
 
 def read_config(path: str, environment: Mapping[str, str] | None = None) -> AgentConfig:
@@ -143,6 +150,7 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
         rpo=_age(status, "rpo"),
         warning=_age(status, "warning"),
         lock_seconds=float(given.get("lock_seconds", LIFE_SECONDS)),
+        wal_archive=_wal_archive(given.get("wal_archive"), f"wal_archive in {path}"),
     )
 
 
@@ -272,6 +280,17 @@ def _verify_request(section: Json, where: str) -> VerifyRequest:
         section.get("sample_percent", 100.0),
         section.get("repair", False),
     )
+
+
+def _wal_archive(given: Any, where: str) -> ArchiveSettings | None:
+    if given is None:
+        return None
+    section = _checked(given, WAL_ARCHIVE, where)
+    missing = [name for name in ("storage_path", "state_path", "spool_path") if name not in section]
+    if missing:
+        raise InvalidInput(f"{where} has no {' and no '.join(missing)}.", "Let the role qdrant_wal_archive write it.")
+    names = _wanted(section, where)
+    return ArchiveSettings(collections=None if names is None else tuple(names), **section)
 
 
 def _wanted(section: Json, where: str) -> list[str] | None:

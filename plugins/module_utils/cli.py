@@ -17,9 +17,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from .agent_config import AgentConfig, read_config
+from .cli_archive import archive_wal
 from .cli_backup import backup
 from .cli_commands import copy, list_, prune, status, verify
-from .cli_run import Answer
+from .cli_run import Answer, say
 from .errors import BucketUnfit, Busy, DamagedBackup, DamagedManifest, DrError, PruneRefused
 from .formats.agent_status import UNKNOWN, WORDS
 from .version import VERSION
@@ -57,7 +58,7 @@ def _fail(error: DrError, options: argparse.Namespace) -> int:
             _print(f"{WORDS[UNKNOWN]}: {sentence}")
         return UNKNOWN
     _warn(error.result.get("warnings", []))  # type: ignore[arg-type]
-    _say(sentence)
+    say(sentence)
     if isinstance(error, Busy):
         return BUSY
     return FOUND if isinstance(error, _LASTING) else FAILED
@@ -65,11 +66,7 @@ def _fail(error: DrError, options: argparse.Namespace) -> int:
 
 def _warn(warnings: list[str]) -> None:
     for text in warnings:
-        _say(f"warning: {text}")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"qdrant-dr: {' '.join(text.split())}\n")
+        say(f"warning: {text}")
 
 
 def _print(text: str) -> None:
@@ -100,6 +97,9 @@ def _parser(default_config: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[shared], help=text)
         command.add_argument("--check", action="store_true", help="say what would be done, and change nothing")
         command.set_defaults(run=run)
+    command = commands.add_parser("archive-wal", parents=[shared], help="archive the write-ahead logs of this node")
+    command.add_argument("--once", action="store_true", help="archive what there is now, and end")
+    command.set_defaults(run=archive_wal)
     command = commands.add_parser("status", parents=[shared], help="compare the age of the newest backups with the RPO")
     command.set_defaults(run=status)
     command = commands.add_parser("list", parents=[shared], help="list the committed backups")

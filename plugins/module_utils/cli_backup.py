@@ -10,9 +10,10 @@ import contextlib
 
 from .agent_config import ALL, AgentConfig
 from .cli_run import DONE, Answer, Json, one_run
-from .errors import DrError, QdrantError, TargetUnfit
+from .errors import DrError, FileError, QdrantError, TargetUnfit
 from .operations.backup_from_here import back_up_from_here
 from .operations.backup_several import back_up_several
+from .operations.base_requests import requested_bases, withdraw_request
 from .operations.bucket_check import check_bucket
 from .operations.share import BackupRequest
 from .stores.qdrant import Qdrant
@@ -29,7 +30,8 @@ def backup(config: AgentConfig, options: argparse.Namespace) -> Answer:
     with Qdrant(config.qdrant) as qdrant, Repository(config.repository) as repository:
         nodes = {name: Qdrant(connection) for name, connection in config.nodes.items()}
         names = _known_to([qdrant, *nodes.values()]) if config.collections == [ALL] else config.collections
-        requests = [BackupRequest(name, **config.backup) for name in names]
+        needed = requested_bases(config.wal_archive.state_path) if config.wal_archive is not None else {}
+        requests = [BackupRequest(name, **_what(config, name in needed)) for name in names]
         with one_run([repository], "backup", config.lock_seconds, options.check) as warnings:
             if config.require_bucket_check and not options.check:
                 check_bucket(repository)
@@ -40,9 +42,21 @@ def backup(config: AgentConfig, options: argparse.Namespace) -> Answer:
                 warnings += result["warnings"]
             else:
                 result = _back_up_alone(qdrant, repository, requests, check=options.check)
+    if config.wal_archive is not None and not options.check:
+        made = {entry["collection"] for entry in result["backups"] if entry["created"]}
+        for name in sorted(made & needed.keys()):
+            try:
+                withdraw_request(config.wal_archive.state_path, name, needed[name])
+            except FileError as error:
+                warnings.append(f"{name}: the archiver goes on asking for a backup. {error.detail}")
     for entry in result["backups"]:
         warnings += [f"{entry['collection']}: {text}" for text in entry.get("warnings", [])]
     return DONE, {**result, "warnings": warnings}, [_line(entry, options.check) for entry in result["backups"]]
+
+
+def _what(config: AgentConfig, needed: bool) -> Json:
+    """How to back a collection up: whatever the age of its last backup, where its archived log needs a new one."""
+    return {**config.backup, "max_age": None} if needed else config.backup
 
 
 def _known_to(qdrants: list[Qdrant]) -> list[str]:

@@ -1,11 +1,12 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the commands of the host agent have in common: their answer, and the lock that lets one run at a time in."""
+"""What the commands of the host agent have in common: what they say, and the lock that lets one run at a time in."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,11 @@ DONE = 0
 Json = dict[str, Any]
 # The exit code, the whole result with its warnings, and what to print of it.
 Answer = tuple[int, Json, list[str]]
+
+
+def say(text: str) -> None:
+    """One line for people, or for the journal."""
+    sys.stderr.write(f"qdrant-dr: {' '.join(text.split())}\n")
 
 
 @contextlib.contextmanager

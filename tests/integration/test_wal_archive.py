@@ -78,7 +78,9 @@ def test_what_is_written_under_load_is_in_the_repository_to_the_last_byte(
         for number in range(1, 20001, 50):
             written[logged.put(number, 50)] = tuple(range(number, number + 50))
 
-    with archiving(qdrant_server, repository, settings_for(qdrant_server, tmp_path, logged.name)) as running:
+    with archiving(
+        qdrant_server, repository, settings_for(qdrant_server, tmp_path, logged.name, seal_bytes=500_000)
+    ) as running:
         writer = threading.Thread(target=write)
         writer.start()
         writer.join()

@@ -51,7 +51,7 @@ def repeat_requests(state_path: str | Path) -> None:
 
 
 def withdraw_request(state_path: str | Path, collection: str, request: bytes) -> None:
-    """Remove a request that was met; one that was made anew since stays."""
+    """Remove a request that was met; one that was made anew since stays. Raises ``FileError``."""
     if requested_bases(state_path).get(collection) == request:
         remove_file(_path(state_path, collection))
 

@@ -29,9 +29,13 @@ def write_file(path: Path, data: bytes, mode: int = 0o640) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file; one that is not there is no error."""
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
+    """Remove a file; one that is not there is no error. Raises ``FileError``."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be removed: {error.strerror}.", "Let the user that this runs as write to its folder."
+        ) from error
 
 
 class Spool:
