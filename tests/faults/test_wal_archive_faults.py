@@ -1,0 +1,276 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The archiver among things that go wrong: nothing is lost without a word, and what is there is right."""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import wal_archive
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.base_requests import requested_bases
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive import Archiver
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (
+    chunks,
+    last_chunk,
+    read_timeline,
+)
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.agent_files import Spool
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.agent_process import Agent
+from tests.made_archives import LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
+from tests.made_backups import location_on
+from tests.proofs import wait_for
+from tools.servers import QdrantServer, SeaweedServer
+
+pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
+
+
+@pytest.fixture
+def logged(qdrant_server: QdrantServer) -> Iterator[LoggedCollection]:
+    """A collection whose log keeps the last file that was closed, and no more."""
+    collection = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}")
+    yield collection
+    collection.qdrant.delete_collection(collection.name)
+
+
+@pytest.fixture
+def own_s3(tmp_path: Path) -> Iterator[SeaweedServer]:
+    """A store that a test may stop."""
+    with SeaweedServer(tmp_path / "s3") as server:
+        yield server
+
+
+def reached(repository: Repository, collection: str, last: int) -> bool:
+    logs = archived_timelines(repository, collection)
+    newest = last_chunk(repository, logs[-1]) if logs else None
+    return newest is not None and newest.last >= last
+
+
+def write_until(logged: LoggedCollection, done: Callable[[], Any]) -> None:
+    """Write, a log file in a second or two, until a condition holds."""
+    number = 1
+    while not done():
+        logged.put(number, 100)
+        number += 100
+
+
+def closed_files(logged: LoggedCollection) -> list[int]:
+    return sorted(int(path.name[7:]) for path in logged.wal().glob("closed-*"))
+
+
+def test_an_archiver_that_is_killed_again_and_again_loses_nothing(
+    qdrant_server: QdrantServer, repository: Repository, logged: LoggedCollection, tmp_path: Path
+) -> None:
+    chance = random.Random(20)
+    section = {
+        "collections": [logged.name],
+        "storage_path": str(qdrant_server.storage_path),
+        "state_path": str(tmp_path / "state"),
+        "spool_path": str(tmp_path / "spool"),
+        "poll_interval": 0.1,
+        "seal_interval": 0.2,
+        "heartbeat": 1,
+        "reserve_bytes": 0,
+    }
+    host = Agent(tmp_path, QdrantConnection(qdrant_server.url), [repository.location], wal_archive=section)
+    written: list[int] = []
+    ending = threading.Event()
+
+    def write() -> None:
+        while not ending.wait(0.03):
+            written.append(logged.put(chance.randrange(1, 5000), 3))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _kill in range(20):
+            process = host.start("archive-wal")
+            # Before it has begun, while it looks, reads, uploads: the start takes about a second.
+            threading.Event().wait(chance.uniform(0.3, 3.0))
+            process.kill()
+            process.communicate()
+    finally:
+        ending.set()
+        writer.join()
+    done = host.runs("archive-wal", "--once", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["spool_bytes"] == 0
+    (log,) = archived_timelines(repository, logged.name)
+    entries = archived(repository, log)
+    assert (min(entries), max(entries)) == (0, max(written))
+
+
+def test_sigterm_stores_what_was_read_and_ends_well(
+    qdrant_server: QdrantServer, repository: Repository, logged: LoggedCollection, tmp_path: Path
+) -> None:
+    section = {
+        "storage_path": str(qdrant_server.storage_path),
+        "state_path": str(tmp_path / "state"),
+        "spool_path": str(tmp_path / "spool"),
+        "collections": [logged.name],
+        "seal_interval": 600,
+        "reserve_bytes": 0,
+    }
+    host = Agent(tmp_path, QdrantConnection(qdrant_server.url), [repository.location], wal_archive=section)
+    last = logged.put(1, 5)
+    process = host.start("archive-wal")
+    wait_for(lambda: list(repository.list(".locks/wal-archive-")), "the archiver's begin")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in err) == (0, False), err
+    assert "archived" in out
+    # Told to stop before it had found the place, it stores nothing; the next run does.
+    assert host.runs("archive-wal", "--once").returncode == 0
+    (log,) = archived_timelines(repository, logged.name)
+    assert max(archived(repository, log)) == last
+
+
+def test_the_spool_bridges_an_outage_that_is_longer_than_the_log(
+    qdrant_server: QdrantServer, own_s3: SeaweedServer, logged: LoggedCollection, tmp_path: Path
+) -> None:
+    bucket = own_s3.create_bucket(f"b-{secrets.token_hex(6)}")
+    repository = Repository(location_on(own_s3, bucket), max_attempts=1)
+    settings = settings_for(qdrant_server, tmp_path, logged.name)
+    with archiving(qdrant_server, repository, settings) as running:
+        before = logged.put(1, 3)
+        wait_for(lambda: reached(repository, logged.name, before), "the first chunk")
+        own_s3.kill()
+        write_until(logged, lambda: closed_files(logged)[:1] > [before + 10])
+        # A restart meanwhile goes on from the spool.
+        result = running.stop()
+    assert result["spool_bytes"] > 0
+    last = logged.put(1, 3)
+    with archiving(qdrant_server, repository, settings) as running:
+        waiting = wait_for(lambda: Spool(settings.spool_path, 1, 0).in_order(), "spooled chunks")
+        wait_for(lambda: str(last).zfill(20) in "".join(Spool(settings.spool_path, 1, 0).in_order()), "the last entry")
+        own_s3.start()
+        wait_for(lambda: reached(repository, logged.name, last), "all entries")
+        running.stop()
+    (log,) = archived_timelines(repository, logged.name)
+    entries = archived(repository, log)
+    assert (min(entries), max(entries)) == (0, last)
+    assert {chunk.key for chunk in chunks(repository, log)} >= {key for key in waiting if key.endswith(".wal")}
+    assert Spool(settings.spool_path, 1, 0).in_order() == []
+
+
+def test_a_full_spool_leads_to_a_gap_that_is_told(
+    qdrant_server: QdrantServer,
+    own_s3: SeaweedServer,
+    logged: LoggedCollection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wal_archive, "_MEMORY", 1)
+    bucket = own_s3.create_bucket(f"b-{secrets.token_hex(6)}")
+    repository = Repository(location_on(own_s3, bucket), max_attempts=1)
+    settings = settings_for(qdrant_server, tmp_path, logged.name, spool_max_bytes=100)
+    with archiving(qdrant_server, repository, settings) as running:
+        before = logged.put(1, 3)
+        wait_for(lambda: reached(repository, logged.name, before), "the first chunk")
+        own_s3.kill()
+        write_until(logged, lambda: closed_files(logged)[:1] > [before + 200])
+        own_s3.start()
+        last = logged.put(1, 3)
+        wait_for(lambda: reached(repository, logged.name, last), "the newest entry")
+    assert any("has no room: the logs have to wait" in text for text in running.reports)
+    assert sum(path.stat().st_size for path in Path(settings.spool_path).rglob("*.wal")) <= 100
+    old, new = archived_timelines(repository, logged.name)
+    record, kept = read_timeline(repository, new), archived(repository, new)
+    assert (record.reason, record.previous) == ("gap", old.timeline)
+    assert record.gap == (max(archived(repository, old)) + 1, min(kept) - 1)
+    assert max(kept) == last
+    assert json.loads(requested_bases(settings.state_path)[logged.name])["reason"] == "gap"
+
+
+def test_without_the_store_it_goes_on_from_what_the_host_remembers(
+    qdrant_server: QdrantServer, own_s3: SeaweedServer, logged: LoggedCollection, tmp_path: Path
+) -> None:
+    bucket = own_s3.create_bucket(f"b-{secrets.token_hex(6)}")
+    repository = Repository(location_on(own_s3, bucket), max_attempts=1)
+    settings = settings_for(qdrant_server, tmp_path, logged.name)
+    logged.put(1, 3)
+    Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
+    own_s3.kill()
+    last = logged.put(1, 3)
+    with archiving(qdrant_server, repository, settings):
+        wait_for(lambda: Spool(settings.spool_path, 1, 0).in_order(), "a spooled chunk")
+        own_s3.start()
+        wait_for(lambda: reached(repository, logged.name, last), "the entry")
+    (log,) = archived_timelines(repository, logged.name)
+    assert max(archived(repository, log)) == last
+
+
+def test_what_the_host_remembers_is_not_trusted_over_the_repository(
+    qdrant_server: QdrantServer, own_s3: SeaweedServer, logged: LoggedCollection, tmp_path: Path
+) -> None:
+    bucket = own_s3.create_bucket(f"b-{secrets.token_hex(6)}")
+    repository = Repository(location_on(own_s3, bucket), max_attempts=1)
+    settings = settings_for(qdrant_server, tmp_path, logged.name)
+    for number in range(1, 4):
+        logged.put(number)
+        Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
+    (log,) = archived_timelines(repository, logged.name)
+    lost = chunks(repository, log)[1:]
+    repository.delete([chunk.key for chunk in lost])
+    own_s3.kill()
+    last = logged.put(4)
+    with archiving(qdrant_server, repository, settings) as running:
+        wait_for(lambda: Spool(settings.spool_path, 1, 0).in_order(), "a spooled chunk")
+        own_s3.start()
+        wait_for(lambda: reached(repository, logged.name, last), "the entry")
+        assert any("lacks the entries before" in text for text in running.reports)
+    # The log still had what the repository had lost.
+    (again,) = archived_timelines(repository, logged.name)
+    assert again == log
+    assert max(archived(repository, log)) == last
+
+
+@pytest.mark.parametrize("damage", [b"", b"nothing\n" * 40], ids=["empty", "other bytes"])
+def test_a_damaged_end_of_the_archive_begins_a_new_timeline(
+    qdrant_server: QdrantServer, repository: Repository, logged: LoggedCollection, tmp_path: Path, damage: bytes
+) -> None:
+    settings = settings_for(qdrant_server, tmp_path, logged.name)
+    for number in (1, 2):
+        last = logged.put(number, 5)
+        Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
+    (log,) = archived_timelines(repository, logged.name)
+    newest = chunks(repository, log)[-1]
+    repository.put(newest.key, damage)
+    Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
+    old, new = archived_timelines(repository, logged.name)
+    record = read_timeline(repository, new)
+    assert (record.reason, record.previous) == ("gap", old.timeline)
+    assert "damaged" in record.detail
+    assert max(archived(repository, new)) == last
+    assert json.loads(requested_bases(settings.state_path)[logged.name])["timeline"] == new.timeline
+
+
+def test_a_disk_without_its_reserve_takes_nothing(tmp_path: Path) -> None:
+    full = Spool(tmp_path, 1 << 30, 1 << 62)
+    assert not full.add("c/wal/0/1/t/x.wal", b"data")
+    assert list(tmp_path.rglob("*.wal")) == []
+
+
+def test_what_a_killed_archiver_left_half_written_is_removed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1000, 0)
+    assert spool.add("c/wal/0/1/t/b.wal", b"data")
+    assert spool.add("c/wal/0/1/t/timeline.json", b"{}")
+    assert not spool.add("c/wal/0/1/t/c.wal", bytes(1000))
+    (tmp_path / "c" / ".unfinished-1").write_bytes(b"half")
+    again = Spool(tmp_path, 1000, 0)
+    assert again.in_order() == ["c/wal/0/1/t/timeline.json", "c/wal/0/1/t/b.wal"]
+    assert again.size == 6
+    for key in again.in_order():
+        again.remove(key)
+    assert list(tmp_path.iterdir()) == [tmp_path / "c"] or list(tmp_path.iterdir()) == []
