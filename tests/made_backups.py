@@ -94,9 +94,15 @@ def make_backup(
 
 
 def manifest_of(
-    collection: str, backup_id: str, shards: tuple[bytes, ...], part_size: int = PART, **fields: Any
+    collection: str,
+    backup_id: str,
+    shards: tuple[bytes, ...],
+    part_size: int = PART,
+    log: tuple[int, int] = (1, 9),
+    peer_id: int | None = 1,
+    **fields: Any,
 ) -> Manifest:
-    """The manifest of such a backup."""
+    """The manifest of such a backup. ``log``: S and L of each shard; ``peer_id``: of the node that they are of."""
     begun = layout.backup_time(backup_id).isoformat().replace("+00:00", "Z")
     content: dict[str, Any] = {
         "backup_id": backup_id,
@@ -117,8 +123,8 @@ def manifest_of(
                 "shard": number,
                 "shard_key": None,
                 "node": "http://127.0.0.1:6333",
-                "peer_id": 1,
-                "wal": {"first": 1, "last": 9, "first_found_by": "ack_index"},
+                "peer_id": peer_id,
+                "wal": {"first": log[0], "last": log[1], "first_found_by": "ack_index"},
                 "points": 7,
                 "object": describe(data, layout.shard_key(backup_id, number), part_size),
             }

@@ -18,6 +18,7 @@ _COUNTS = ("keep_last", *(f"keep_{period}" for period in PERIODS))
 _RULES: dict[str, dict[str, Any]] = {
     **{name: {"type": "int", "default": 0} for name in _COUNTS},
     "keep_within": {"type": "str"},
+    "keep_wal_within": {"type": "str"},
     "min_redundancy": {"type": "int", "default": 1},
 }
 _OVERRIDE: dict[str, dict[str, Any]] = {
@@ -56,9 +57,13 @@ def prune_request(options: Mapping[str, Any], collections: Sequence[str] | None)
 
 
 def _policy(options: Mapping[str, Any]) -> RetentionPolicy:
-    within = options["keep_within"]
     return RetentionPolicy(
-        keep_within=parse_duration(within, "keep_within") if within else None,
+        keep_within=_span(options, "keep_within"),
+        keep_wal_within=_span(options, "keep_wal_within"),
         min_redundancy=options["min_redundancy"],
         **{name: options[name] for name in _COUNTS},
     )
+
+
+def _span(options: Mapping[str, Any], name: str) -> float | None:
+    return parse_duration(options[name], name) if options[name] else None

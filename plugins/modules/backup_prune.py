@@ -17,6 +17,9 @@ description:
   - A count of backups, days or weeks never pushes out what O(keep_within) keeps, nor the newest backup from before its
     span. Backups that are dated in the future are kept, and are let into no count.
   - The time is that of the store, in UTC. Weeks are those of ISO 8601.
+  - Of the archived logs (WAL) stays what the backups that stay can be continued with - of each shard, the entries from
+    the oldest such backup on. What lies before goes, oldest first, so that the rest has no gap. Nothing of them goes
+    where that cannot be told, such as while a backup does not name the replica that it is of.
   - What is locked in the store (object lock, legal hold) stays, and is reported with the end of its lock. In a bucket
     with versioning, old versions go too.
   - Also removes what belongs to no backup and was not touched for O(grace) - objects and multipart uploads of runs that
@@ -50,6 +53,12 @@ options:
     description:
       - Keep all backups that are younger than this, such as V(30d), and the newest one that is older. So there is a
         backup for every moment of that span.
+    type: str
+  keep_wal_within:
+    description:
+      - Keep what of the archived logs makes every moment of this span restorable, such as V(7d), and remove what only
+        older moments need. That takes the newest backup from before the span, so O(keep_within) should not be shorter.
+      - Without it, they are kept as far back as the oldest backup that stays.
     type: str
   keep_hourly:
     description: Keep the newest backup of each of this many of the last hours that have one.
@@ -97,6 +106,9 @@ options:
         default: 0
       keep_within:
         description: As O(keep_within).
+        type: str
+      keep_wal_within:
+        description: As O(keep_wal_within).
         type: str
       keep_hourly:
         description: As O(keep_hourly).
@@ -212,6 +224,35 @@ pruned:
       type: list
       elements: str
       returned: always
+    wal:
+      description: What of the archived logs went, or would go.
+      type: dict
+      returned: always
+      contains:
+        objects:
+          description: The number of objects.
+          type: int
+          returned: always
+        bytes:
+          description: Their bytes.
+          type: int
+          returned: always
+        timelines:
+          description: The folders of timelines that went whole, since no backup goes on in them.
+          type: list
+          elements: str
+          returned: always
+        locked:
+          description:
+            - The folders of timelines of which the store does not let go everything, each as C(timeline), with C(until)
+              and C(legal_hold) as in RV(pruned[].locked).
+          type: list
+          elements: dict
+          returned: always
+        kept_because:
+          description: Why it could not be told what is needed, and nothing of the logs went. V(none) otherwise.
+          type: str
+          returned: always
     bytes:
       description: The bytes of all that went, or would go.
       type: int
@@ -225,6 +266,7 @@ pruned:
         - {backup_id: 20261121T020000Z-d4e5f6, objects: 5, bytes: 171234567}
       locked: []
       swept: []
+      wal: {objects: 0, bytes: 0, timelines: [], locked: [], kept_because: null}
       bytes: 171234567
 removed:
   description: How many backups went, or would go, in all repositories.
@@ -303,6 +345,10 @@ def diff_of(pruned: list[dict[str, Any]]) -> dict[str, str]:
         kept = [f"{where} {backup_id}" for backup_id in [each["backup_id"] for each in entry["kept"]] + locked]
         gone = [f"{where} {each['backup_id']} ({each['bytes']} bytes)" for each in entry["removed"]]
         swept = [f"{where}: {name}" for name in entry["swept"]]
+        if entry["wal"]["objects"]:
+            swept.append(
+                f"{where}: {entry['wal']['objects']} objects of the WAL archive ({entry['wal']['bytes']} bytes)"
+            )
         lines["before"] += sorted(kept + gone) + swept
         lines["after"] += sorted(kept)
     return {name: "".join(f"{line}\n" for line in text) for name, text in lines.items()}

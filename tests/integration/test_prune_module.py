@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import as_option, make_backup
+from tests.made_wal import make_timeline
 from tests.proofs import holdings, verify_all
 
 pytestmark = pytest.mark.s3
@@ -45,6 +46,18 @@ def test_the_module_backup_prune(repository: Repository, run_module: Run) -> Non
     assert (again["changed"], again["removed"], again["monthly_saving"]) == (False, 0, None)
 
 
+def test_the_module_tells_what_goes_of_the_log(repository: Repository, run_module: Run) -> None:
+    for backup_id, log in zip(DAYS, [(10, 19), (20, 29), (30, 39), (40, 49)], strict=True):
+        make_backup(repository, backup_id=backup_id, log=log)
+    make_timeline(repository, "20261101T000000Z-000001", [10] * 6)
+    params = {"repositories": [as_option(repository.location)], "keep_last": 4, "require_verified": False}
+    assert run_module("backup_prune", params)["pruned"][0]["wal"]["objects"] == 1, "before the oldest backup"
+    done = run_module("backup_prune", {**params, "keep_wal_within": "1s"}, diff=True)
+    wal = done["pruned"][0]["wal"]
+    assert (done["changed"], done["removed"], wal["objects"], done["bytes"]) == (True, 0, 3, wal["bytes"])
+    assert f"primary: docs: 3 objects of the WAL archive ({wal['bytes']} bytes)" in done["diff"]["before"]
+
+
 def test_the_module_says_why_it_refuses(repository: Repository, run_module: Run) -> None:
     for backup_id in DAYS:
         make_backup(repository, backup_id=backup_id)
@@ -63,6 +76,8 @@ def test_the_module_says_why_it_refuses(repository: Repository, run_module: Run)
         {"keep_last": 0},
         {"keep_last": -1},
         {"keep_within": "a month"},
+        {"keep_last": 1, "keep_wal_within": "a month"},
+        {"keep_wal_within": "7d"},
         {"grace": "soon", "keep_last": 1},
         {"keep_last": 1, "min_redundancy": 0},
         {"keep_last": 1, "max_delete_percent": 0},

@@ -19,6 +19,8 @@ from ..errors import InvalidInput
 # A clock that far ahead is an accident; a backup dated later than that is not let into any count.
 CLOCK_TOLERANCE = timedelta(hours=1)
 
+_WAL = "keep_wal_within"
+
 PERIODS: dict[str, Callable[[datetime], tuple[int, ...]]] = {
     "hourly": lambda moment: (moment.year, moment.month, moment.day, moment.hour),
     "daily": lambda moment: (moment.year, moment.month, moment.day),
@@ -36,7 +38,8 @@ class RetentionPolicy:
     ``keep_last``: the newest so many. ``keep_within``: seconds; all that are younger, and the newest that is older, so
     that there is a backup for every moment of the span. ``keep_hourly`` to ``keep_yearly``: the newest of each of the
     last so many hours, days, ISO weeks, months or years (UTC) that have a backup. ``min_redundancy``: so many of the
-    newest stay, whatever else is asked for.
+    newest stay, whatever else is asked for. ``keep_wal_within``: seconds; it is no rule for backups: of the archived
+    log, what moments of this span need stays; None for all that the kept backups need.
 
     Raises InvalidInput for negative numbers, for no rule at all, and for a floor below 1.
     """
@@ -49,6 +52,7 @@ class RetentionPolicy:
     keep_monthly: int = 0
     keep_yearly: int = 0
     min_redundancy: int = 1
+    keep_wal_within: float | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -56,7 +60,7 @@ class RetentionPolicy:
                 raise InvalidInput(f"{each.name} is {getattr(self, each.name):g}.", "Give 0 or more.")
         if self.min_redundancy < 1:
             raise InvalidInput("min_redundancy is 0, and so might remove every backup.", "Give 1 or more.")
-        rules = [each.name for each in fields(self) if each.name.startswith("keep_")]
+        rules = [each.name for each in fields(self) if each.name.startswith("keep_") and each.name != _WAL]
         if not any(getattr(self, name) for name in rules):
             raise InvalidInput("No rule says what to keep.", f"Give at least one of {', '.join(rules)}.")
 

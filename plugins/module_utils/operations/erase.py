@@ -55,6 +55,22 @@ class Eraser:
         self.region.delete(layout.record_keys(self.collection, backup_id))
         return self._count(prefix, objects)
 
+    def erase_objects(self, objects: Sequence[ObjectInfo]) -> tuple[Erased, ObjectLock | None]:
+        """Remove objects, in their order, up to the first one that is locked; returns that lock too."""
+        with ThreadPoolExecutor(READERS, thread_name_prefix="erase-look") as threads:
+            locks = list(threads.map(self._lock_of, [item.key for item in objects])) if self.versioned else []
+            free = next((place for place, lock in enumerate(locks) if lock is not None), len(objects))
+            lock = locks[free] if free < len(locks) else None
+            if not self.versioned:
+                if not self.check:
+                    self.region.delete([item.key for item in objects])
+                return Erased(len(objects), sum(item.size for item in objects)), None
+            listed = threads.map(lambda item: list(list_versions(self.region, item.key)), objects[:free])
+            found = [version for versions in listed for version in versions]
+        stay = [] if self.check else delete_versions(self.region, found)
+        erased = _sum(version for version in found if version not in stay)
+        return erased, lock or (ObjectLock(until=None, legal_hold=False) if stay else None)
+
     def _count(self, prefix: str, objects: Sequence[ObjectInfo]) -> Erased:
         if self.versioned:
             return _sum(list_versions(self.region, prefix))
@@ -62,17 +78,16 @@ class Eraser:
 
     def _lock_on(self, keys: list[str]) -> ObjectLock | None:
         """The lock that lasts longest; a legal hold has no end."""
-
-        def look(key: str) -> ObjectLock | None:
-            try:
-                return lock_of(self.region, key, self.now)
-            except ObjectNotFound:
-                return None
-
         with ThreadPoolExecutor(READERS, thread_name_prefix="erase-look") as threads:
-            locks = [lock for lock in threads.map(look, keys) if lock is not None]
+            locks = [lock for lock in threads.map(self._lock_of, keys) if lock is not None]
         ends = [lock.until for lock in locks if lock.until is not None]
         return ObjectLock(max(ends, default=None), any(lock.legal_hold for lock in locks)) if locks else None
+
+    def _lock_of(self, key: str) -> ObjectLock | None:
+        try:
+            return lock_of(self.region, key, self.now)
+        except ObjectNotFound:
+            return None
 
     def _erase_versions(self, prefix: str, manifest: str, records: Sequence[str]) -> Erased | ObjectLock:
         """After the manifest is hidden: if the store does not let it go, nothing goes, and it is shown again."""

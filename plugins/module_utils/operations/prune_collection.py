@@ -1,20 +1,22 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prune the backups of one collection in one region, and sweep up what belongs to no backup."""
+"""Prune the backups of one collection in one region, its archived logs, and what belongs to no backup."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import Any
 
 from ..errors import DamagedManifest, PruneRefused
 from ..formats import layout
 from ..formats.retention import RetentionPolicy, reasons_to_keep
 from ..formats.verification import CONTENT, GOOD_RESULTS
+from ..formats.wal_layout import timeline_prefix
 from ..stores.location import ObjectInfo
-from ..stores.repository import Repository
+from ..stores.repository import DELETE_BATCH, Repository
 from ..stores.versions import ObjectLock
 from .activity import last_activity
 from .erase import Erased, Eraser
@@ -23,6 +25,7 @@ from .leftovers import exists, is_at_work
 from .repository_lock import RepositoryLock
 from .summaries import keep_index, read_summaries
 from .verification_record import read_record
+from .wal_prune import surplus_wal
 
 _NAMED_IN_ERRORS = 5
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
@@ -59,6 +62,7 @@ class CollectionPrune:
         self.eraser, self.lock = eraser, lock
         self.entry: dict[str, Any] = {"region": region.name, "collection": collection, "bytes": 0}
         self.entry |= {name: [] for name in ("kept", "removed", "locked", "swept")}
+        self.entry["wal"] = {"objects": 0, "bytes": 0, "timelines": [], "locked": [], "kept_because": None}
 
     def run(self) -> None:
         """Decide, refuse or prune, and sweep.
@@ -87,6 +91,7 @@ class CollectionPrune:
         for backup_id in going:
             self._remove(backup_id, holdings.folders[backup_id])
         self._sweep(holdings)
+        self._prune_wal(committed)
         if not self.eraser.check:
             removed = {each["backup_id"] for each in self.entry["removed"]}
             left = [summary for backup_id, summary in summaries.items() if backup_id not in removed]
@@ -141,11 +146,36 @@ class CollectionPrune:
         if isinstance(outcome, Erased):
             self.entry["bytes"] += outcome.size
         else:
-            until = outcome.until.astimezone(timezone.utc).isoformat() if outcome.until else None
-            self.entry["locked"].append(
-                {"backup_id": backup_id, "committed": committed, "until": until, "legal_hold": outcome.legal_hold}
-            )
+            self.entry["locked"].append({"backup_id": backup_id, "committed": committed, **_told(outcome)})
         return outcome
+
+    def _prune_wal(self, committed: list[str]) -> None:
+        """Remove what of the archived logs no backup needs that is still there."""
+        gone = {each["backup_id"] for each in self.entry["removed"]}
+        left = [backup_id for backup_id in committed if backup_id not in gone]
+        span, now = self.policy.keep_wal_within, self.eraser.now
+        logs, doubt = surplus_wal(self.region, self.collection, left, span, now, self.limits.grace)
+        self.entry["wal"]["kept_because"] = doubt
+        for each in logs:
+            objects = each.objects(self.region)
+            lock = None
+            while lock is None and (batch := list(islice(objects, DELETE_BATCH))):
+                self._refuse_unverified(committed)
+                lock = self._erase_chunks(batch)
+            if lock is not None:
+                where = timeline_prefix(each.log)
+                self.entry["wal"]["locked"].append({"timeline": where, **_told(lock)})
+            elif each.spared.whole:
+                self.entry["wal"]["timelines"].append(timeline_prefix(each.log))
+
+    def _erase_chunks(self, objects: list[ObjectInfo]) -> ObjectLock | None:
+        if self.lock is not None:
+            self.lock.require()
+        erased, lock = self.eraser.erase_objects(objects)
+        self.entry["wal"]["objects"] += erased.objects
+        self.entry["wal"]["bytes"] += erased.size
+        self.entry["bytes"] += erased.size
+        return lock
 
     def _sweep(self, holdings: CollectionHoldings) -> None:
         """Remove what belongs to no backup and was not touched for the time of grace."""
@@ -187,3 +217,8 @@ class CollectionPrune:
     def _is_old(self, item: ObjectInfo) -> bool:
         age = self.eraser.now - (item.last_modified or _LONG_AGO)
         return age >= timedelta(seconds=self.limits.grace)
+
+
+def _told(lock: ObjectLock) -> dict[str, Any]:
+    until = lock.until.astimezone(timezone.utc).isoformat() if lock.until else None
+    return {"until": until, "legal_hold": lock.legal_hold}

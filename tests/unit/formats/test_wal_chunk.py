@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -32,46 +31,16 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_la
     parse_chunk_key,
 )
 from tests.made_snapshots import numbered, wal_segment
+from tests.made_wal import SECOND, START, log_of, moment, sealed
 
 LOG = ReplicaLog("docs", 3, "node-1.example", "20261122T020000Z-a1b2c3")
-START = datetime(2026, 11, 22, 2, 0, tzinfo=timezone.utc)
-SECOND = timedelta(seconds=1)
 # Lengths of the files of a log, in entries.
 FILES = st.lists(st.integers(1, 6), min_size=1, max_size=5)
 
 
-def moment(poll: int) -> datetime:
-    return START + poll % 1_000_000 * SECOND
-
-
-def log_of(files: Sequence[int], first: int = 0, seed: int = 1) -> list[Entries]:
-    """The entries of a log with files of so many entries, one by one as a reader that polls often finds them."""
-    found: list[Entries] = []
-    crc: int | None = None
-    for number, length in enumerate(files):
-        data = wal_segment(numbered(first, first + length), seed + number)
-        position = wal.begin("open-1", first, data[:8])
-        for stop in range(first + 1, first + length + 1):
-            assert position is not None
-            scanned = wal.scan_from("open-1", position, data[position.offset :], stop)
-            framed = data[position.offset : scanned.position.offset]
-            found.append(Entries(framed, (scanned.entries,), crc, scanned.position.crc))
-            position, crc = scanned.position, scanned.position.crc
-        first += length
-    return found
-
-
-def sealed(polls: Sequence[Entries], log: ReplicaLog = LOG) -> bytes:
-    """The object with these entries, one poll each, that were made in the seconds before their index + 1."""
-    builder = ChunkBuilder("production", log)
-    stored = b"".join(builder.add(poll, moment(poll.first), moment(poll.stop)) for poll in polls)
-    header, rest = builder.finish()
-    return header.dump() + stored + rest
-
-
 def chunks_of(polls: Sequence[Entries], cuts: Sequence[int]) -> list[bytes]:
     places = [0, *sorted(set(cuts) - {0, len(polls)}), len(polls)]
-    return [sealed(polls[start:stop]) for start, stop in itertools.pairwise(places)]
+    return [sealed(polls[start:stop], LOG) for start, stop in itertools.pairwise(places)]
 
 
 def entries_of(entries: Entries) -> list[bytes]:
@@ -89,7 +58,7 @@ def joined(pieces: Sequence[Entries], first: int, last: int) -> bytes:
 def test_a_chunk_gives_back_its_entries_and_when_they_were_written(files: list[int], first: int) -> None:
     polls = log_of(files, first)
     last = first + sum(files) - 1
-    header, entries = read_chunk(sealed(polls))
+    header, entries = read_chunk(sealed(polls, LOG))
     assert entries_of(entries) == numbered(first, last + 1)
     assert (header.first, header.last, header.log, header.cluster) == (first, last, LOG, "production")
     assert header.key == chunk_key(LOG, first, last)
@@ -101,7 +70,7 @@ def test_a_chunk_gives_back_its_entries_and_when_they_were_written(files: list[i
 @settings(max_examples=300)
 @given(FILES, st.data())
 def test_a_flipped_bit_is_found_wherever_it_is(files: list[int], data: st.DataObject) -> None:
-    whole = bytearray(sealed(log_of(files)))
+    whole = bytearray(sealed(log_of(files), LOG))
     bit = data.draw(st.integers(0, len(whole) * 8 - 1))
     whole[bit // 8] ^= 1 << bit % 8
     with pytest.raises(IntegrityError):
@@ -110,7 +79,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(files: list[int], data: st.DataOb
 
 @given(FILES, st.data())
 def test_a_cut_or_longer_chunk_is_refused(files: list[int], data: st.DataObject) -> None:
-    whole = sealed(log_of(files))
+    whole = sealed(log_of(files), LOG)
     for other in (whole[: data.draw(st.integers(0, len(whole) - 1))], whole + b"\x00"):
         with pytest.raises(IntegrityError):
             read_chunk(other)
@@ -134,7 +103,7 @@ def test_a_cut_or_longer_chunk_is_refused(files: list[int], data: st.DataObject)
     ],
 )
 def test_a_header_that_is_sound_in_itself_is_still_compared_with_the_entries(change: dict[str, object]) -> None:
-    whole = sealed(log_of([2, 2]))
+    whole = sealed(log_of([2, 2]), LOG)
     header = ChunkHeader.parse(whole)
     body = whole[len(header.dump()) :]
     assert read_chunk(header.dump() + body)[0] == header
@@ -157,7 +126,7 @@ def test_a_header_that_is_sound_in_itself_is_still_compared_with_the_entries(cha
     ],
 )
 def test_an_unreadable_header_says_why(old: bytes, new: bytes, why: str) -> None:
-    whole = sealed(log_of([2])).replace(old, new, 1)
+    whole = sealed(log_of([2]), LOG).replace(old, new, 1)
     with pytest.raises(IntegrityError, match=why):
         read_chunk(whole[: whole.index(b"}") + 1] if old == b"\n" else whole)
 
@@ -217,7 +186,7 @@ def test_chunks_that_overlap_are_joined_where_they_agree(files: list[int], data:
     stop = len(polls)
     spans = data.draw(st.lists(st.tuples(st.integers(0, stop - 1), st.integers(1, stop)), max_size=4))
     whole = [(0, (stop + 1) // 2), (stop // 2, stop)]
-    chunks = [read_chunk(sealed(polls[a:b])) for a, b in [*whole, *spans] if a < b]
+    chunks = [read_chunk(sealed(polls[a:b], LOG)) for a, b in [*whole, *spans] if a < b]
     needed = cover([header for header, _entries in chunks], 0, stop - 1)
     assert [piece.first for piece in needed[1:]] == [piece.last + 1 for piece in needed[:-1]], "each entry once"
     ordered = sorted((entries for _header, entries in chunks), key=lambda entries: entries.first)
@@ -237,7 +206,7 @@ def test_chunks_that_overlap_are_joined_where_they_agree(files: list[int], data:
 )
 def test_missing_entries_are_named(spans: list[tuple[int, int]], first: int, last: int, lost: str) -> None:
     polls = log_of([2, 2, 2])
-    chunks = [read_chunk(sealed(polls[a:b])) for a, b in spans]
+    chunks = [read_chunk(sealed(polls[a:b], LOG)) for a, b in spans]
     with pytest.raises(WalGap, match=f"lacks the entries {lost}"):
         cover([header for header, _entries in chunks], first, last)
     with pytest.raises(WalGap, match=f"lacks the entries {lost.split()[0]} to"):
@@ -246,14 +215,14 @@ def test_missing_entries_are_named(spans: list[tuple[int, int]], first: int, las
 
 def test_what_is_not_needed_may_be_missing() -> None:
     polls = log_of([2, 2, 2])
-    headers = [ChunkHeader.parse(sealed(polls[a:b])) for a, b in [(0, 1), (2, 4), (5, 6)]]
+    headers = [ChunkHeader.parse(sealed(polls[a:b], LOG)) for a, b in [(0, 1), (2, 4), (5, 6)]]
     assert [(piece.first, piece.last) for piece in cover(headers, 2, 3)] == [(2, 3)]
 
 
 def test_chunks_of_another_log_are_not_joined() -> None:
     """The indexes fit, and everything in each chunk is sound: a timeline that was not noticed when it began."""
     mine, other = log_of([2, 2, 2]), log_of([2, 2, 2], seed=9)
-    first, second = read_chunk(sealed(mine[:3])), read_chunk(sealed(other[3:]))
+    first, second = read_chunk(sealed(mine[:3], LOG)), read_chunk(sealed(other[3:], LOG))
     with pytest.raises(IntegrityError, match="does not continue"):
         cover([first[0], second[0]], 0, 5)
     with pytest.raises(IntegrityError, match="do not continue the log that ends with entry 2"):
@@ -269,7 +238,7 @@ def test_chunks_of_another_log_are_not_joined() -> None:
 def test_the_log_of_a_base_is_joined_with_chunks() -> None:
     """It was re-framed as one segment, so its CRCs are not those of the chunks: an entry that both have is compared."""
     base = wal_segment(numbered(2, 5), seed=77)
-    pieces = [Entries(base, (wal.scan("closed-2", 2, base),)), read_chunk(sealed(log_of([3, 3, 3])[4:]))[1]]
+    pieces = [Entries(base, (wal.scan("closed-2", 2, base),)), read_chunk(sealed(log_of([3, 3, 3])[4:], LOG))[1]]
     segment = joined(pieces, 2, 8)
     assert segment == wal_segment(numbered(2, 9), seed=int.from_bytes(segment[4:8], "little"))
 

@@ -1,0 +1,143 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find what no kept backup needs of the archived logs of a collection. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..errors import DamagedManifest, ObjectNotFound
+from ..formats import layout
+from ..formats.manifest import Manifest
+from ..formats.wal_layout import ReplicaLog, parse_chunk_key, timeline_key, timeline_prefix
+from ..formats.wal_positions import Positions
+from ..formats.wal_retention import BaseLog, Spared, TimelineSpan, needed_bases, spare
+from ..stores.location import ObjectInfo
+from ..stores.repository import Repository
+from .catalogue import READERS, finished, read_manifest
+from .wal_listing import first_chunk, last_chunk, read_positions, replicas, timelines
+
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class SurplusLog:
+    """A timeline of which something may go: ``spared`` says what. ``newest``: the key of its last chunk, if any."""
+
+    log: ReplicaLog
+    spared: Spared
+    newest: str | None
+
+    def objects(self, region: Repository) -> Iterator[ObjectInfo]:
+        """What may go, to be removed in this order: the oldest entries first, so that what is left is unbroken, and
+        the record of the timeline last."""
+        prefix = timeline_prefix(self.log)
+        if self.spared.whole:
+            yield from region.list(prefix)
+            return
+        until = None if self.spared.needed_from is None else f"{prefix}{self.spared.needed_from:020}"
+        for item in region.list(prefix, until=until):
+            chunk = parse_chunk_key(item.key)
+            if chunk is None:
+                continue
+            if item.key == self.newest or not self.spared.may_go(chunk[2], item.last_modified or _LONG_AGO):
+                return
+            yield item
+
+
+def surplus_wal(
+    region: Repository,
+    collection: str,
+    backup_ids: Sequence[str],
+    keep_wal_within: float | None,
+    now: datetime,
+    grace: float,
+) -> tuple[list[SurplusLog], str | None]:
+    """The timelines of which something may go, and why nothing of them may, where that cannot be told.
+
+    ``backup_ids``: all that stay. ``keep_wal_within`` and ``grace``: seconds. ``now``: aware.
+    """
+    archived = replicas(region, collection)
+    if not archived:
+        return [], None
+    try:
+        manifests = _read_all(region, collection, backup_ids)
+    except (DamagedManifest, ObjectNotFound) as error:
+        return [], error.detail
+    if (doubt := _doubt(manifests)) is not None:
+        return [], doubt
+    begin = needed_bases([finished(manifest) for manifest in manifests], now, keep_wal_within)
+    needed = [manifest for manifest in manifests if finished(manifest) >= begin]
+    oldest = min(layout.backup_time(manifest.backup_id) for manifest in needed)
+    positions = read_positions(region, collection)
+    found = []
+    for shard, replica in ((shard, replica) for shard, names in archived.items() for replica in names):
+        stored = _stored(region, collection, shard, replica, positions.get(replica))
+        spared = spare([each.span for each in stored], _bases(needed, shard, replica), oldest, now, grace)
+        found += [SurplusLog(each.log, stays, each.newest) for each, stays in zip(stored, spared, strict=True)]
+    return found, None
+
+
+def _doubt(manifests: Sequence[Manifest]) -> str | None:
+    """Why it cannot be told what these backups need."""
+    if not manifests:
+        return "no backup is kept that would say what is needed"
+    for manifest in manifests:
+        for shard in manifest.shards:
+            if shard.get("peer_id") is None:
+                return f"{manifest.backup_id} does not tell of which replica it has shard {shard['shard']}"
+    return None
+
+
+def _read_all(region: Repository, collection: str, backup_ids: Sequence[str]) -> list[Manifest]:
+    with ThreadPoolExecutor(READERS, thread_name_prefix="wal-prune") as threads:
+        return list(threads.map(lambda backup_id: read_manifest(region, collection, backup_id)[0], backup_ids))
+
+
+def _bases(manifests: Sequence[Manifest], shard: int, replica: str) -> list[BaseLog]:
+    return [
+        BaseLog(each["wal"]["first"], each["wal"]["last"], layout.backup_time(manifest.backup_id), finished(manifest))
+        for manifest in manifests
+        for each in manifest.shards
+        if (each["shard"], str(each["peer_id"])) == (shard, replica)
+    ]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    span: TimelineSpan
+    log: ReplicaLog
+    newest: str | None
+
+
+def _stored(
+    region: Repository, collection: str, shard: int, replica: str, positions: Positions | None
+) -> list[_Stored]:
+    """The timelines of one replica, oldest first. ``positions``: a hint of how far they go."""
+    position = positions.shards.get(shard) if positions is not None else None
+    found = []
+    for log in timelines(region, collection, shard, replica):
+        known = position.last if position is not None and position.timeline == log.timeline else None
+        first, last = first_chunk(region, log), last_chunk(region, log, known or 0)
+        started = layout.backup_time(log.timeline)
+        newest = last.key if last is not None else None
+        span = TimelineSpan(
+            log.timeline,
+            started,
+            first.first if first is not None else None,
+            last.last if last is not None else None,
+            _time_of(region, newest or timeline_key(log)) or started,
+        )
+        found.append(_Stored(span, log, newest))
+    return found
+
+
+def _time_of(region: Repository, key: str) -> datetime | None:
+    try:
+        return region.head(key).last_modified
+    except ObjectNotFound:
+        return None
