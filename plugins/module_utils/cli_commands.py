@@ -35,10 +35,15 @@ def copy(config: AgentConfig, options: argparse.Namespace) -> Answer:
         destinations = [stack.enter_context(Repository(each)) for each in config.destinations]
         warnings = stack.enter_context(one_run([source], "copy", config.lock_seconds, options.check))
         report = copy_backups(source, destinations, config.copy_collections, choice, check=options.check)
-    result = {"changed": bool(report.copied), **report.as_result(), "warnings": warnings}
+    result = {"changed": report.changed, **report.as_result(), "warnings": warnings}
     done = "would copy" if options.check else "copied"
     lines = [f"{each['collection']}: {done} {each['backup_id']} to {each['destination']}" for each in report.copied]
     lines += [f"{each['collection']}: {each['backup_id']} is in {each['destination']}" for each in report.unchanged]
+    lines += [
+        f"{each['collection']}: {done} {each['objects']} objects of the WAL archive to {each['destination']}"
+        for each in report.wal
+        if each["objects"]
+    ]
     return DONE, result, lines
 
 

@@ -18,6 +18,9 @@ description:
     manifest before it is sent.
   - Every object is then read back from the destination and compared with the manifest, and its encryption is looked
     at. The manifest follows last. Until then the copy does not count as a backup.
+  - Then the archived logs (WAL) follow, as far as the backups there need them, so that each destination can restore to a
+    moment by itself. Each object is proved before it is sent; one that is damaged in O(source) is not copied, and the
+    module fails. What M(vectorops.qdrant_dr.backup_prune) has removed at a destination does not come back.
   - A copy that was interrupted goes on at the first object that is missing or wrong at the destination.
 extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
@@ -61,6 +64,12 @@ options:
       - The module does not fail when it is older. Look at RV(lag[].rpo_met).
     type: dict
     default: {}
+  wal:
+    description:
+      - Whether to copy the archived logs of the collections whose backups this is about.
+      - Just the records of how far the archivers have come are no change.
+    type: bool
+    default: true
 seealso:
   - module: vectorops.qdrant_dr.backup
   - module: vectorops.qdrant_dr.backup_info
@@ -210,6 +219,45 @@ lag:
       newest: 20261122T020000Z-a1b2c3
       age_seconds: 4210.5
       rpo_met: true
+wal:
+  description:
+    - What was copied of the archived logs, or would be in check mode, and what each destination can be restored to now;
+      one entry for each destination and collection that O(source) has archived logs of.
+  returned: always, once the options were accepted
+  type: list
+  elements: dict
+  contains:
+    destination:
+      description: Name of the destination.
+      type: str
+      returned: always
+    collection:
+      description: The collection's name.
+      type: str
+      returned: always
+    objects:
+      description: Number of objects that were copied.
+      type: int
+      returned: always
+    bytes:
+      description: Their bytes.
+      type: int
+      returned: always
+    restorable_until:
+      description: The last moment (UTC) that the destination can be restored to; V(none) where it has a backup at most.
+      type: str
+      returned: always
+    lag_seconds:
+      description: Seconds since then; V(none) with it.
+      type: float
+      returned: always
+  sample:
+    - destination: qdrant-backups-us
+      collection: products
+      objects: 120
+      bytes: 8123456
+      restorable_until: "2026-11-22T09:41:07.220Z"
+      lag_seconds: 31.9
 failures:
   description: Copies that failed. The others are complete.
   returned: failure, once the options were accepted
@@ -266,6 +314,7 @@ failure:
       returned: always
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -311,8 +360,13 @@ def copy(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     with ExitStack() as stack:
         source = stack.enter_context(Repository(store_location(params["source"])))
         destinations = [stack.enter_context(Repository(location)) for location in locations]
-        report = copy_backups(source, destinations, names, choice, check=check_mode, rpos=rpos)
-    return {"changed": bool(report.copied), **report.as_result()}
+        report = copy_backups(source, destinations, names, choice, check=check_mode, rpos=rpos, wal=params["wal"])
+    return {"changed": report.changed, **report.as_result()}
+
+
+def is_change(result: Mapping[str, Any]) -> bool:
+    """Whether a run that failed has copied something."""
+    return bool(result.get("copied")) or any(entry["objects"] for entry in result.get("wal", []))
 
 
 def main() -> None:
@@ -326,6 +380,7 @@ def main() -> None:
             "daily": {"type": "int"},
             "all": {"type": "bool", "default": False},
             "rpo": {"type": "dict", "default": {}},
+            "wal": {"type": "bool", "default": True},
         },
         mutually_exclusive=[("backup_id", "newest", "daily")],
         supports_check_mode=True,
@@ -335,7 +390,7 @@ def main() -> None:
             raise InvalidInput("all does not go with backup_id, newest or daily.", "Give one of them.")
         result = copy(module.params, module.check_mode)
     except DrError as error:
-        changed = bool(error.result.get("copied")) and not module.check_mode
+        changed = is_change(error.result) and not module.check_mode
         result = {"changed": changed, **error.result}
         module.fail_json(msg=f"{error.detail} {error.hint}".strip(), failure=error.failure(), **result)
     module.exit_json(**result)

@@ -72,6 +72,15 @@ def needed_bases(finished: Sequence[datetime], now: datetime, keep_wal_within: f
     return max((moment for moment in finished if moment <= since), default=min(finished))
 
 
+def needed_from(timelines: Sequence[TimelineSpan], bases: Sequence[BaseLog]) -> list[int | None]:
+    """From which index on these bases need each timeline of their replica (oldest first); None for not at all."""
+    found: list[int | None] = []
+    for number, span in enumerate(timelines):
+        following = timelines[number + 1] if number + 1 < len(timelines) else None
+        found.append(min((base.first for base in bases if _may_lie_on(base, span, following)), default=None))
+    return found
+
+
 def spare(
     timelines: Sequence[TimelineSpan], bases: Sequence[BaseLog], oldest: datetime, now: datetime, grace: float
 ) -> list[Spared]:
@@ -86,12 +95,10 @@ def spare(
     """
     quiet = now - timedelta(seconds=grace)
     found = []
-    for number, span in enumerate(timelines):
-        following = timelines[number + 1] if number + 1 < len(timelines) else None
-        mine = [base.first for base in bases if _may_lie_on(base, span, following)]
-        if mine:
-            found.append(Spared(span.timeline, min(mine), _ALWAYS))
-        elif following is None:
+    for span, index in zip(timelines, needed_from(timelines, bases), strict=True):
+        if index is not None:
+            found.append(Spared(span.timeline, index, _ALWAYS))
+        elif span is timelines[-1]:
             # The archiver goes on here, and the next base may lie on it: that has all that was stored before it.
             found.append(Spared(span.timeline, None, min(quiet, oldest - CLOCK_TOLERANCE)))
         else:

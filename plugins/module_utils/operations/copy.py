@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..errors import (
@@ -40,10 +40,13 @@ from .catalogue import (
     newest_committed,
     read_manifest,
 )
+from .copy_report import CopyReport
 from .key_records import missing_wraps, write_key_record
 from .object_copy import prove_object, put_proved, write_object
 from .repository_lock import collection_lock
 from .share import utc_now
+from .wal_copy import WalCopy, wal_copies
+from .wal_prune import BaseLogs, base_logs
 
 # One is read back while the next one is written.
 _OBJECTS_AT_ONCE = 2
@@ -60,32 +63,6 @@ class Choice:
     days: int | None = None
 
 
-@dataclass
-class CopyReport:
-    """What was done, or in check mode would be. Entries are as the module ``backup_copy`` documents them."""
-
-    copied: list[dict[str, Any]] = field(default_factory=list)
-    unchanged: list[dict[str, Any]] = field(default_factory=list)
-    failed: list[dict[str, Any]] = field(default_factory=list)
-    lag: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def note(self, error: DrError, **names: Any) -> DrError:
-        """Add a failure to the report; returns its error."""
-        self.failed.append({**names, "failure": error.failure()})
-        return error
-
-    def as_result(self) -> dict[str, Any]:
-        """The report as modules return it."""
-        return {
-            "copied": self.copied,
-            "unchanged": self.unchanged,
-            "lag": self.lag,
-            "bytes": sum(entry["bytes"] for entry in self.copied),
-            "seconds": round(self.seconds, 3),
-        }
-
-
 def copy_backups(
     source: Repository,
     destinations: Sequence[Repository],
@@ -93,11 +70,13 @@ def copy_backups(
     choice: Choice,
     check: bool = False,
     rpos: Mapping[str, float] | None = None,
+    wal: bool = True,
 ) -> CopyReport:
     """Copy backups of ``collections`` from ``source`` to every one of ``destinations``, to all of them at once.
 
     None for ``collections`` means all that have a backup. What fails leaves the others copied. ``check`` only reads,
     and reports what would be done. ``rpos``: by a destination's name, how old its newest backups may be, in seconds.
+    ``wal``: copy the archived logs too.
 
     Raises:
         InvalidInput: a destination is for another cluster, where the manifest would be refused; or an RPO for none.
@@ -109,6 +88,7 @@ def copy_backups(
     began = time.monotonic()
     report = CopyReport()
     errors: list[DrError] = []
+    logs: dict[tuple[str, str], BaseLogs] = {}
     names = collections_of(source) if collections is None else collections
     for collection in names:
         try:
@@ -117,11 +97,13 @@ def copy_backups(
             errors.append(report.note(error, collection=collection))
             continue
         for backup_id in chosen:
-            errors += _copy_everywhere(source, destinations, collection, backup_id, report, check)
+            errors += _copy_everywhere(source, destinations, collection, backup_id, report, check, logs)
+    if wal:
+        errors += _copy_logs(wal_copies(source, destinations, logs, report.copied, report.unchanged, check), report)
     pairs = [(collection, destination) for destination in destinations for collection in names]
     # What cannot be told of a destination was said when it was copied to.
     _at_once(lambda pair: _add_lag(report, *pair, rpos.get(pair[1].name)), pairs)
-    for entries in (report.copied, report.unchanged, report.lag):
+    for entries in (report.copied, report.unchanged, report.lag, report.wal):
         entries.sort(key=lambda entry: _place(entry, names, destinations))
     report.seconds = time.monotonic() - began
     if errors:
@@ -136,15 +118,31 @@ def _copy_everywhere(
     backup_id: str,
     report: CopyReport,
     check: bool,
+    logs: dict[tuple[str, str], BaseLogs],
 ) -> list[DrError]:
-    """Copy one backup to all destinations at once; returns what went wrong."""
+    """Copy one backup to all destinations at once; returns what went wrong. ``logs`` learns what it has."""
     try:
         manifest, data = _read(source, collection, backup_id)
     except (BackupNotFound, DamagedManifest) as error:
         return [report.note(error, collection=collection, backup_id=backup_id)]
+    logs[collection, backup_id] = base_logs(manifest)
     copies = [_BackupCopy(source, destination, manifest, data) for destination in destinations]
     outcomes = _at_once(lambda copy: _copy_backup(copy, report, check), copies)
     return [report.note(error, **_names(manifest, copy.destination)) for copy, error in outcomes if error is not None]
+
+
+def _copy_logs(copies: Sequence[WalCopy], report: CopyReport) -> list[DrError]:
+    def copy(each: WalCopy) -> None:
+        if each.run():
+            report.wal.append(each.describe(utc_now()))
+        if (failure := each.failure()) is not None:
+            raise failure
+
+    return [
+        report.note(error, collection=each.collection, destination=each.destination.name)
+        for each, error in _at_once(copy, copies)
+        if error is not None
+    ]
 
 
 def _at_once(work: Callable[[_Item], None], items: Sequence[_Item]) -> list[tuple[_Item, DrError | None]]:

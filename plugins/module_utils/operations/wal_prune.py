@@ -73,11 +73,13 @@ def surplus_wal(
     begin = needed_bases([finished(manifest) for manifest in manifests], now, keep_wal_within)
     needed = [manifest for manifest in manifests if finished(manifest) >= begin]
     oldest = min(layout.backup_time(manifest.backup_id) for manifest in needed)
+    bases = [base_logs(manifest) for manifest in needed]
     positions = read_positions(region, collection)
     found = []
     for shard, replica in ((shard, replica) for shard, names in archived.items() for replica in names):
-        stored = _stored(region, collection, shard, replica, positions.get(replica))
-        spared = spare([each.span for each in stored], _bases(needed, shard, replica), oldest, now, grace)
+        stored = stored_timelines(region, collection, shard, replica, positions.get(replica))
+        mine = [logs[shard, replica] for logs in bases if (shard, replica) in logs]
+        spared = spare([each.span for each in stored], mine, oldest, now, grace)
         found += [SurplusLog(each.log, stays, each.newest) for each, stays in zip(stored, spared, strict=True)]
     return found, None
 
@@ -98,25 +100,31 @@ def _read_all(region: Repository, collection: str, backup_ids: Sequence[str]) ->
         return list(threads.map(lambda backup_id: read_manifest(region, collection, backup_id)[0], backup_ids))
 
 
-def _bases(manifests: Sequence[Manifest], shard: int, replica: str) -> list[BaseLog]:
-    return [
-        BaseLog(each["wal"]["first"], each["wal"]["last"], layout.backup_time(manifest.backup_id), finished(manifest))
-        for manifest in manifests
+# Shard and replica -> what a backup has of it.
+BaseLogs = dict[tuple[int, str], BaseLog]
+
+
+def base_logs(manifest: Manifest) -> BaseLogs:
+    """What a backup has of the replicas that it was taken from."""
+    times = layout.backup_time(manifest.backup_id), finished(manifest)
+    return {
+        (each["shard"], str(each.get("peer_id"))): BaseLog(each["wal"]["first"], each["wal"]["last"], *times)
         for each in manifest.shards
-        if (each["shard"], str(each["peer_id"])) == (shard, replica)
-    ]
+    }
 
 
 @dataclass(frozen=True)
-class _Stored:
+class StoredTimeline:
+    """A timeline in a repository, and the key of its newest chunk, if any."""
+
     span: TimelineSpan
     log: ReplicaLog
     newest: str | None
 
 
-def _stored(
-    region: Repository, collection: str, shard: int, replica: str, positions: Positions | None
-) -> list[_Stored]:
+def stored_timelines(
+    region: Repository, collection: str, shard: int, replica: str, positions: Positions | None = None
+) -> list[StoredTimeline]:
     """The timelines of one replica, oldest first. ``positions``: a hint of how far they go."""
     position = positions.shards.get(shard) if positions is not None else None
     found = []
@@ -132,7 +140,7 @@ def _stored(
             last.last if last is not None else None,
             _time_of(region, newest or timeline_key(log)) or started,
         )
-        found.append(_Stored(span, log, newest))
+        found.append(StoredTimeline(span, log, newest))
     return found
 
 
