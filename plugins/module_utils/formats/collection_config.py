@@ -53,6 +53,11 @@ def page_limit(config: dict[str, Any]) -> int | None:
     return config["strict_mode_config"].get("max_query_limit") if is_strict(config) else None
 
 
+def upsert_limit(config: dict[str, Any]) -> int | None:
+    """The most points that strict mode lets one request write, None for any number."""
+    return config["strict_mode_config"].get("upsert_max_batchsize") if is_strict(config) else None
+
+
 def point_bytes(config: dict[str, Any]) -> int:
     """About how many bytes a point takes: its dense vectors as float32, and something for id and payload."""
     return 4 * sum(vector["size"] for vector in dense_vectors(config).values()) + 100
@@ -63,6 +68,18 @@ def dense_vectors(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     dense = config["params"].get("vectors") or {}
     # A number: there may be a vector that is named "size".
     return {"": dense} if isinstance(dense.get("size"), int) else dense
+
+
+def rounded_anew(config: dict[str, Any]) -> list[str]:
+    """The names of the vectors that need not come back in every bit when they are written as they were read.
+
+    Qdrant normalizes vectors of cosine distance, and rounds those to half precision afterwards, each time.
+    """
+    return [
+        name
+        for name, vector in dense_vectors(config).items()
+        if (vector["distance"], vector.get("datatype")) == ("Cosine", "float16")
+    ]
 
 
 def vector_names(config: dict[str, Any]) -> list[str]:

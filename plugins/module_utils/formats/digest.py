@@ -42,13 +42,17 @@ class PointDigest:
 
     def add(self, point: dict[str, Any]) -> None:
         """Add one point as Qdrant's REST API writes it: ``id``, ``payload`` and ``vector``."""
-        record = hashlib.sha256(_encode(point)).digest()
-        self._sum = (self._sum + int.from_bytes(record, "big")) % MODULUS
+        self._sum = (self._sum + int.from_bytes(point_digest(point), "big")) % MODULUS
         self.count += 1
 
     def hexdigest(self) -> str:
         """Return ``qdr1-`` and 64 hex digits."""
         return f"{PREFIX}{self._sum:064x}"
+
+
+def point_digest(point: dict[str, Any]) -> bytes:
+    """The SHA-256 of one point as Qdrant's REST API writes it."""
+    return hashlib.sha256(_encode(point)).digest()
 
 
 def _encode(point: dict[str, Any]) -> bytes:

@@ -205,18 +205,25 @@ class Qdrant:
         return [answer["points"] for answer in answers]
 
     def scroll(
-        self, name: str, page_points: int | None = None, *, vectors: bool = True, payload: bool = True
+        self,
+        name: str,
+        page_points: int | None = None,
+        *,
+        vectors: bool = True,
+        payload: bool = True,
+        chosen: Json | None = None,
     ) -> Iterator[Json]:
-        """Yield every point as Qdrant sends it.
+        """Yield every point as Qdrant sends it; of those that stand under several shard keys, one.
 
         Args:
             page_points: points a request; by default as many as make about 4 MiB, and strict mode allows.
             vectors, payload: whether the points carry theirs.
+            chosen: which points, by ``filter`` and ``shard_key`` of the request.
         """
         path = _path("collections", name, "points", "scroll")
         most = page_points or min(MOST_PAGE_POINTS, page_limit(self.collection(name)["config"]) or MOST_PAGE_POINTS)
         first = page_points or min(FIRST_PAGE_POINTS, most)
-        body: Json = {"limit": first, "with_vector": vectors, "with_payload": payload}
+        body: Json = {"limit": first, "with_vector": vectors, "with_payload": payload, **(chosen or {})}
         while True:
             answer = self._transport.exchange("POST", path, body=body, reads=True)
             page = self._transport.parse(answer)["result"]
@@ -227,6 +234,31 @@ class Qdrant:
             if page_points is None:
                 fitting = PAGE_BYTES * len(page["points"]) // max(1, len(answer.body))
                 body["limit"] = max(1, min(fitting, most))
+
+    def retrieve(self, name: str, ids: list[int | str], scope: Json, *, from_all: bool = False) -> list[Json]:
+        """Return those of the points ``ids`` that there are, whole.
+
+        Args:
+            scope: the ``shard_key`` to look in; of any without it.
+            from_all: only what all replicas have the same.
+        """
+        body = {"ids": ids, "with_vector": True, "with_payload": True, **scope}
+        params = {"consistency": "all"} if from_all else None
+        found: list[Json] = self.call("POST", _path("collections", name, "points"), body, params, reads=True)
+        return found
+
+    def upsert(self, name: str, points: list[Json], scope: Json, update_filter: Json | None = None) -> None:
+        """Write points as ``retrieve`` returns them, and wait until they are applied.
+
+        Args:
+            scope: the ``shard_key`` to write to, where there are some.
+            update_filter: leave existing points that do not match as they are (Qdrant 1.16 or newer).
+        """
+        body: Json = {"points": points, **scope}
+        if update_filter is not None:
+            body["update_filter"] = update_filter
+        timeout = self.connection.operation_timeout
+        self.call("PUT", _path("collections", name, "points"), body, {"wait": True}, timeout)
 
     def snapshots(self, name: str) -> list[Json]:
         """Return the node's snapshots of a collection: name, size, creation_time (UTC) and checksum each."""
