@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from .argspec import qdrant_connection
+from .argspec_repository import repositories_option, store_locations
 from .errors import InvalidInput
 from .formats.layout import backup_time
 from .formats.times import parse_moment
 from .operations.moment import MomentRequest
 from .operations.restore import RestoreRequest
+from .stores.qdrant import Qdrant
+from .stores.repository import Repository
 
 MOMENT_SPEC: dict[str, Any] = {
     "to_time": {"type": "str"},
@@ -19,6 +25,18 @@ MOMENT_SPEC: dict[str, Any] = {
     "to": {"type": "str", "choices": ["backup", "latest"], "default": "backup"},
     "strict": {"type": "bool", "default": False},
 }
+# How a restore finds what to restore, and when it counts as done.
+RESTORING_SPEC: dict[str, Any] = {
+    "sources": repositories_option(required=True),
+    "backup_id": {"type": "str"},
+    "before": {"type": "str"},
+    **MOMENT_SPEC,
+    "node_urls": {"type": "list", "elements": "str", "default": []},
+    "storage_path": {"type": "path"},
+    "min_recall": {"type": "float", "default": 0.99},
+    "ready_timeout": {"type": "float", "default": 3600.0},
+}
+MOMENT_EXCLUSIVE = [("backup_id", "before"), ("before", "to_time", "to_index")]
 # Options that are fields of the request, too.
 _SAME = (
     "collection",
@@ -57,6 +75,18 @@ def moment_of(params: dict[str, Any]) -> MomentRequest | None:
         moment = {int(shard): int(index) for shard, index in indexes.items()}
         return MomentRequest(indexes=moment, strict=params["strict"])
     return MomentRequest(strict=params["strict"]) if params["to"] == "latest" else None
+
+
+@contextmanager
+def nodes_and_sources(params: dict[str, Any]) -> Iterator[tuple[list[Qdrant], list[Repository]]]:
+    """The node, all others of its cluster after it, and the repositories. Raises InvalidInput."""
+    if not params["sources"]:
+        raise InvalidInput("sources is empty.", "Name at least one repository.")
+    locations = store_locations(params["sources"])
+    connections = [qdrant_connection(params)] + [qdrant_connection(params, url=url) for url in params["node_urls"]]
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(Qdrant(connection)) for connection in connections]
+        yield nodes, [stack.enter_context(Repository(location)) for location in locations]
 
 
 def request_of(params: dict[str, Any]) -> RestoreRequest:

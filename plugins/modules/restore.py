@@ -33,6 +33,7 @@ extends_documentation_fragment:
   - vectorops.qdrant_dr.qdrant
   - vectorops.qdrant_dr.repository.sources
   - vectorops.qdrant_dr.moment
+  - vectorops.qdrant_dr.restoring
 attributes:
   check_mode:
     support: full
@@ -51,12 +52,6 @@ options:
     description:
       - Name of the collection to create.
       - By default the name that the collection had.
-    type: str
-  backup_id:
-    description: Restore this backup. By default the newest one.
-    type: str
-  before:
-    description: Restore the newest backup that was finished at or before this time (ISO 8601 with UTC offset or C(Z)).
     type: str
   aliases:
     description:
@@ -77,19 +72,9 @@ options:
     description: With O(overwrite), first back up what is replaced to the first of O(sources).
     type: bool
     default: true
-  node_urls:
-    description:
-      - Addresses of all other nodes of the target's cluster. A restore is finished when each of them says so.
-      - A node that is lost for good has to be removed from the cluster before.
-    type: list
-    elements: str
-    default: []
   replication_factor:
     description: Replication factor of the restored collection. By default the recorded one.
     type: int
-  storage_path:
-    description: Qdrant's storage directory on this host, to check that there is room. It is only read.
-    type: path
   digest:
     description: Whether to read all points back and compute their digest.
     type: bool
@@ -97,14 +82,6 @@ options:
   expect_digest:
     description: The digest that the restored points must have, as M(vectorops.qdrant_dr.collection_check) returned it.
     type: str
-  min_recall:
-    description: The lowest recall of exact searches for the recorded probes that passes.
-    type: float
-    default: 0.99
-  ready_timeout:
-    description: Seconds to wait for all replicas to be Active and the status to be green.
-    type: float
-    default: 3600.0
 seealso:
   - module: vectorops.qdrant_dr.backup
   - module: vectorops.qdrant_dr.backup_info
@@ -328,37 +305,25 @@ failure:
       returned: always
 """
 
-from contextlib import ExitStack
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec import (
-    QDRANT_REQUIRED_BY,
-    QDRANT_SPEC,
-    qdrant_connection,
-)
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
-    repositories_option,
-    store_locations,
-)
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec import QDRANT_REQUIRED_BY, QDRANT_SPEC
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import plan_restore, restore
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.restore_options import MOMENT_SPEC, request_of
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.restore_options import (
+    MOMENT_EXCLUSIVE,
+    RESTORING_SPEC,
+    nodes_and_sources,
+    request_of,
+)
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Restore as the options say."""
     request = request_of(params)
-    if not params["sources"]:
-        raise InvalidInput("sources is empty.", "Name at least one repository.")
-    locations = store_locations(params["sources"])
-    connections = [qdrant_connection(params)] + [qdrant_connection(params, url=url) for url in params["node_urls"]]
-    with ExitStack() as stack:
-        nodes = [stack.enter_context(Qdrant(connection)) for connection in connections]
-        sources = [stack.enter_context(Repository(location)) for location in locations]
+    with nodes_and_sources(params) as (nodes, sources):
         if check_mode:
             return {"changed": True, **plan_restore(nodes, sources, request).describe()}
         return restore(nodes, sources, request)
@@ -368,25 +333,18 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **QDRANT_SPEC,
-            "sources": repositories_option(required=True),
+            **RESTORING_SPEC,
             "collection": {"type": "str", "required": True},
             "target": {"type": "str"},
-            "backup_id": {"type": "str"},
-            "before": {"type": "str"},
-            **MOMENT_SPEC,
             "aliases": {"type": "list", "elements": "str", "default": ["recorded"]},
             "overwrite": {"type": "bool", "default": False},
             "safety_backup": {"type": "bool", "default": True},
-            "node_urls": {"type": "list", "elements": "str", "default": []},
             "replication_factor": {"type": "int"},
-            "storage_path": {"type": "path"},
             "digest": {"type": "bool", "default": True},
             "expect_digest": {"type": "str"},
-            "min_recall": {"type": "float", "default": 0.99},
-            "ready_timeout": {"type": "float", "default": 3600.0},
         },
         required_by=QDRANT_REQUIRED_BY,
-        mutually_exclusive=[("backup_id", "before"), ("before", "to_time", "to_index")],
+        mutually_exclusive=MOMENT_EXCLUSIVE,
         supports_check_mode=True,
     )
     try:
