@@ -178,7 +178,7 @@ def restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequ
     """
     started = time.monotonic()
     plan = plan_restore(nodes, sources, request)
-    run = _Run(nodes, sources, request, plan)
+    run = RestoreRun(nodes, sources, request, plan)
     try:
         run.make_room()
         run.fill()
@@ -203,8 +203,8 @@ def restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequ
     }
 
 
-class _Run:
-    """One restore at work."""
+class RestoreRun:
+    """One restore at work, step by step in the order of its methods."""
 
     def __init__(
         self, nodes: list[Qdrant], sources: list[Repository], request: RestoreRequest, plan: RestorePlan
