@@ -177,14 +177,14 @@ def test_a_backup_killed_before_its_commit(
 
 
 @pytest.mark.parametrize(
-    ("moment", "kept"),
+    ("moment", "surely_kept"),
     [
         ({"path": "partNumber=2"}, 0),
         ({"path": r"0\.snapshot\.sha256"}, 1),
-        ({"path": r"1\.snapshot\.sha256"}, 2),
+        ({"path": r"1\.snapshot\.sha256"}, 1),
         ({"path": r"manifest\.json"}, 2),
     ],
-    ids=["in an object", "before a sidecar", "before the last sidecar", "before the commit"],
+    ids=["in an object", "before a sidecar", "before the other sidecar", "before the commit"],
 )
 def test_a_copy_killed_on_its_way(
     start_module: Callable[..., Any],
@@ -193,8 +193,9 @@ def test_a_copy_killed_on_its_way(
     standby: Repository,
     s3_proxy: FaultProxy,
     moment: Json,
-    kept: int,
+    surely_kept: int,
 ) -> None:
+    """Two objects are on their way at once: how far the other one is, is open."""
     manifest = make_backup(repository, shards=(some_bytes(PART + 5), b"small"))
     # Through the proxy it is another endpoint, so that the bytes stream.
     proxied = {**as_option(standby.location), "endpoint_url": s3_proxy.url, "read_timeout": FOREVER}
@@ -206,8 +207,8 @@ def test_a_copy_killed_on_its_way(
     done = run_module("backup_copy", {**params, "destinations": [as_option(standby.location)]})
 
     [entry] = done["copied"]
-    assert (entry["objects_kept"], entry["objects"]) == (kept, 2 - kept)
-    assert len(entry["leftovers_removed"]) == (1 if kept == 0 else 0)
+    assert surely_kept <= entry["objects_kept"] == 2 - entry["objects"]
+    assert len(entry["leftovers_removed"]) == 1 or surely_kept > 0
     assert verify_all(standby) == [manifest.backup_id], "with a sidecar beside each object"
     assert not list(standby.uploads())
 
