@@ -107,6 +107,11 @@ class AgentConfig:
     lock_seconds: float
     wal_archive: ArchiveSettings | None
 
+    def is_archived(self, collection: str) -> bool:
+        """Whether the log of a collection is to be archived by this host."""
+        chosen = self.wal_archive.collections if self.wal_archive is not None else ()
+        return chosen is None or collection in chosen
+
 
 def read_config(path: str, environment: Mapping[str, str] | None = None) -> AgentConfig:
     """The configuration at ``path`` with its credentials; ``environment`` is by default that of this process.

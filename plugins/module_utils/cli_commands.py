@@ -81,7 +81,7 @@ def status(config: AgentConfig, _options: argparse.Namespace) -> Answer:
     """Compare the age of the newest backups with the RPO."""
     names = None if config.collections == [ALL] else config.collections
     with Qdrant(config.qdrant) as qdrant, Repository(config.repository) as repository:
-        found = backup_status(qdrant, repository, names, config.rpo, config.warning)
+        found = backup_status(qdrant, repository, names, config.rpo, config.warning, config.is_archived)
     return found["status"], found, [found["line"]]
 
 

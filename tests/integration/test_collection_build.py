@@ -58,6 +58,7 @@ MODULES = {
     "restore",
     "snapshot",
     "snapshot_info",
+    "wal_archive_info",
 }
 # What working in a clone leaves in it.
 LITTER = (

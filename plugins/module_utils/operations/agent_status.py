@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 from ..errors import QdrantError
-from ..formats.agent_status import judge
+from ..formats.agent_status import duration, judge
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .catalogue import collections_of, freshness, newest_committed
 from .share import utc_now
+from .wal_ranges import restorable
+
+# An archive that works is a few seconds behind, or a heartbeat where nothing is written.
+_ARCHIVE_SECONDS = 300.0
 
 
 def backup_status(
@@ -23,21 +27,37 @@ def backup_status(
     collections: list[str] | None,
     rpo: float | None,
     warning: float | None,
+    archived: Callable[[str], bool] = lambda _name: False,
     now: Callable[[], datetime] = utc_now,
 ) -> dict[str, Any]:
     """The status of these collections, or with None of all that the node has.
 
     ``rpo`` and ``warning``: seconds. A node that does not answer is a doubt; the collections in the repository are
-    judged then. Returns ``{status, line, collections}``: 0 (good), 1 (warning) or 2 (critical), one sentence, and for
-    each collection what ``freshness`` says. Raises StoreError where the repository cannot be read.
+    judged then. ``archived``: whether the log of a collection is to be archived; an archive that is behind is a doubt,
+    too. Returns ``{status, line, collections}``: 0 (good), 1 (warning) or 2 (critical), one sentence, and for each
+    collection what ``freshness`` says, and its ``wal_archive``. Raises StoreError where the repository cannot be read.
     """
     repository.check_access()
     doubts: list[str] = []
     names = collections if collections is not None else _existing(qdrant, repository, doubts)
     newest = {name: newest_committed(repository, name) for name in names}
     found = {name: freshness(one.fields if one else None, now(), rpo) for name, one in newest.items()}
+    for name in filter(archived, names):
+        found[name]["wal_archive"] = restorable(repository, name).as_result(now())
+    doubts += _archive_doubts((name, entry["wal_archive"]) for name, entry in found.items() if "wal_archive" in entry)
     status, line = judge({name: entry["age_seconds"] for name, entry in found.items()}, rpo, warning, doubts)
     return {"status": status, "line": line, "collections": found}
+
+
+def _archive_doubts(archives: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
+    doubts: list[str] = []
+    for name, archive in archives:
+        behind = archive["rpo_seconds"]
+        if behind is None or not archive["continued"]:
+            doubts.append(f"{name}: the archived log goes on from no backup")
+        elif behind > _ARCHIVE_SECONDS:
+            doubts.append(f"{name}: the archived log ends {duration(behind)} ago")
+    return doubts
 
 
 def _existing(qdrant: Qdrant, repository: Repository, doubts: list[str]) -> list[str]:

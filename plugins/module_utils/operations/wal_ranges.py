@@ -97,11 +97,23 @@ class CollectionArchive:
         ]
         return found[-1] if found else None
 
+    @property
+    def continued(self) -> bool:
+        """Whether what is written from now on adds to a range: all shards of a backup go on in a last timeline."""
+        return any(
+            all(
+                (each := self.timeline_of(base, entry["shard"])) is not None and each.ended is None
+                for entry in base.shards
+            )
+            for base in self.bases
+        )
+
     def as_result(self, now: datetime) -> dict[str, Any]:
         """For modules and people; ``now`` is aware. Ages are seconds."""
         return {
             "collection": self.collection,
             "region": self.region,
+            "continued": self.continued,
             "rpo_seconds": _age(self.ranges[-1].until, now) if self.ranges else None,
             "ranges": [
                 {"from": iso(each.begin), "until": iso(each.until), "backup_ids": list(each.bases)}

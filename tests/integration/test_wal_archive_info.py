@@ -1,0 +1,112 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the module and the agent tell of an archive, and how an archive gets the backup that it asks for."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.base_requests import requested_bases
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.agent_process import Agent
+from tests.made_archives import LoggedCollection
+from tests.made_backups import as_option, location_on
+from tools.servers import QdrantServer, SeaweedServer
+
+pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def logged(qdrant_server: QdrantServer) -> Iterator[LoggedCollection]:
+    collection = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}", shards=2)
+    yield collection
+    collection.qdrant.delete_collection(collection.name)
+
+
+@pytest.fixture
+def host(qdrant_server: QdrantServer, repository: Repository, logged: LoggedCollection, tmp_path: Path) -> Agent:
+    """An agent that archives the log of the collection, and has a backup that is young enough for its schedule."""
+    storage = str(qdrant_server.storage_path)
+    section = {
+        "collections": [logged.name],
+        "storage_path": storage,
+        "state_path": str(tmp_path / "state"),
+        "spool_path": str(tmp_path / "spool"),
+        "reserve_bytes": 0,
+    }
+    backup = {"collections": [logged.name], "max_age": "1h", "storage_path": storage}
+    stores = [repository.location]
+    return Agent(tmp_path, QdrantConnection(qdrant_server.url), stores, wal_archive=section, backup=backup)
+
+
+def test_the_backup_that_an_archive_needs_is_made_whatever_the_age_of_the_last_one(
+    host: Agent, logged: LoggedCollection, tmp_path: Path
+) -> None:
+    logged.put(1, 20)
+    made = json.loads(host.runs("backup", "--json").stdout)["backups"][0]
+    assert host.runs("archive-wal", "--once").returncode == 0
+    assert requested_bases(tmp_path / "state") == {}, "the first timeline goes on from that backup"
+    logged.qdrant.delete_collection(logged.name)
+    logged.qdrant.create_collection(logged.name, logged.body)
+    logged.put(1, 20)
+    archived = host.runs("archive-wal", "--once", "--json")
+    assert json.loads(archived.stdout)["base_needed"] == [logged.name]
+    assert "a new timeline has begun and needs a new backup" in archived.stderr
+    assert f"{logged.name}: the archived log goes on from no backup" in host.runs("status").stdout
+    planned = json.loads(host.runs("backup", "--check", "--json").stdout)["backups"][0]
+    assert planned["created"]
+    assert list(requested_bases(tmp_path / "state")) == [logged.name], "a plan meets no request"
+    again = json.loads(host.runs("backup", "--json").stdout)["backups"][0]
+    assert again["created"]
+    assert again["backup_id"] > made["backup_id"]
+    assert requested_bases(tmp_path / "state") == {}
+    assert not json.loads(host.runs("backup", "--json").stdout)["backups"][0]["created"]
+
+
+def test_status_and_module_tell_what_can_be_restored(
+    host: Agent,
+    logged: LoggedCollection,
+    repository: Repository,
+    run_module: Callable[..., Json],
+    s3_server: SeaweedServer,
+) -> None:
+    logged.put(1, 20)
+    made = json.loads(host.runs("backup", "--json").stdout)["backups"][0]["backup_id"]
+    logged.put(21, 20)
+    assert host.runs("archive-wal", "--once").returncode == 0
+    status = host.runs("status", "--json")
+    assert status.returncode == 0, status.stdout
+    shown = json.loads(status.stdout)["collections"][logged.name]["wal_archive"]
+    (only,) = shown["ranges"]
+    assert only["backup_ids"] == [made]
+    assert only["from"] < only["until"]
+    gone = location_on(s3_server, "no-such-bucket", name="gone")
+    found = run_module(
+        "wal_archive_info",
+        {"repositories": [as_option(repository.location), as_option(gone)], "collection": logged.name},
+        check=True,
+    )
+    assert not found["changed"]
+    (archive,) = found["archives"]
+    assert [each["region"] for each in found["unreachable"]] == ["gone"]
+    assert archive["ranges"] == shown["ranges"]
+    assert [(each["shard"], each["replica"], each["reason"]) for each in archive["shards"]] == [
+        (0, logged.replica, "first"),
+        (1, logged.replica, "first"),
+    ]
+    assert archive["continued"]
+    assert archive["rpo_seconds"] < 60
+    everything = run_module("wal_archive_info", {"repository": as_option(repository.location)})
+    assert [each["collection"] for each in everything["archives"]] == [logged.name]
+    failed = run_module("wal_archive_info", {"repository": as_option(gone)})
+    assert failed["failure"]["code"] == "bucket_not_found"
