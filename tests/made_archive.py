@@ -15,7 +15,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_po
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_timeline import FIRST, Timeline
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import NewEntries, WalFiles
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import Absent, NewEntries, WalFiles
 
 TOOL = {"name": "test", "version": "0"}
 
@@ -28,7 +28,8 @@ class PolledArchive:
         self.repository, self.collection = repository, collection
         self.replica = str(qdrant.collection_cluster(collection)["peer_id"])
         self.cluster = repository.location.cluster
-        self.polled = datetime.now(timezone.utc)
+        self.polled = _now()
+        self.checked: dict[int, datetime] = {}
         self.logs: dict[int, tuple[ReplicaLog, WalFiles]] = {}
         self.last: dict[int, int | None] = {}
         for local in qdrant.collection_cluster(collection)["local_shards"]:
@@ -39,26 +40,34 @@ class PolledArchive:
             self.logs[shard] = (log, WalFiles(storage / "collections" / collection / str(shard) / "wal"))
             self.last[shard] = None
 
-    def poll(self) -> datetime:
-        """Archive what is new, as one chunk of each shard; returns the clock's reading after it."""
-        after = self.polled
+    def poll(self) -> None:
+        """Archive what is new, as one chunk of each shard, and tell how far that has come."""
+        begun = _now()
         for shard, (log, files) in self.logs.items():
             builder = ChunkBuilder(self.cluster, log)
             stored = b""
             while isinstance(found := files.poll(), NewEntries):
-                stored += builder.add(found.entries, after, datetime.now(timezone.utc))
-            assert found is None
+                stored += builder.add(found.entries, self.polled, _now())
+            assert found is None or isinstance(found, Absent), found
+            if found is None:
+                self.checked[shard] = begun
             if builder.stop is not None:
                 header, rest = builder.finish()
                 self.repository.put(header.key, header.dump() + stored + rest)
                 self.last[shard] = header.last
-        self.polled = datetime.now(timezone.utc)
+        self.polled = begun
         self._tell_positions()
-        return self.polled
+
+    def moment(self) -> datetime:
+        """A time to restore to: all that has been written until now is in the archive, with nothing written later."""
+        self.poll()
+        reached = _now()
+        self.poll()
+        return reached
 
     def _tell_positions(self) -> None:
         shards = {
-            shard: Position(log.timeline, self.last[shard], None, self.polled, 0)
+            shard: Position(log.timeline, self.last[shard], None, self.checked.get(shard), 0)
             for shard, (log, _files) in self.logs.items()
         }
         told = Positions(self.cluster, self.collection, self.replica, "test", self.polled, TOOL, shards)
@@ -68,3 +77,7 @@ class PolledArchive:
         """Let the files go."""
         for _log, files in self.logs.values():
             files.close()
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
