@@ -251,7 +251,9 @@ entries_replayed:
 inexact:
   description:
     - How many entries this Qdrant may not replay exactly, by class. C(partial_vectors) are upserts that lack some of
-      the named vectors, C(conditional) are upserts with a condition that were written while the snapshot was taken.
+      the named vectors, C(without_payload) upserts of points without a payload. A point that such an upsert changes
+      keeps what it lacks if Qdrant has indexed the point by then, and loses it otherwise. C(conditional) are upserts
+      with a condition that were written while the snapshot was taken.
   returned: success with O(to_time), O(to_index) or O(to=latest)
   type: dict
   sample: {}

@@ -21,6 +21,7 @@ from ..errors import MissingDependency, UnknownWalOperation
 UNKNOWN = "unknown"
 CONDITIONAL = "conditional"
 PARTIAL_VECTORS = "partial_vectors"
+WITHOUT_PAYLOAD = "without_payload"
 TRANSFER = "transfer"
 _BY_KIND = {"unknown": UNKNOWN, "sync": TRANSFER}
 
@@ -33,7 +34,8 @@ class Operation:
     replica: these points, and no others between two ids) or "unknown". ``ids``: of the
     points that it names (UUIDs as text), None where only a ``filter`` chooses them. ``condition``: a filter that
     existing points must match to be changed. ``vectors``: the names of the vectors that every upserted point has (""
-    for the unnamed one). ``field`` and ``schema``: of an index; without a ``schema`` it is deleted.
+    for the unnamed one). ``bare``: whether an upserted point has no payload, not even an empty one. ``field`` and
+    ``schema``: of an index; without a ``schema`` it is deleted.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Operation:
     filter: dict[str, Any] | None = None
     condition: dict[str, Any] | None = None
     vectors: frozenset[str] | None = None
+    bare: bool = False
     field: str | None = None
     schema: str | dict[str, Any] | None = None
 
@@ -50,17 +53,21 @@ class Operation:
         """How many points it names, None where it does not say."""
         return None if self.ids is None else len(self.ids)
 
-    def inexact(self, vector_names: Collection[str]) -> str | None:
-        """Why a replay need not be exact, None where it is; ``vector_names``: all those of the collection.
+    def inexact(self, vector_names: Collection[str]) -> frozenset[str]:
+        """Why a replay need not be exact, nothing where it is; ``vector_names``: all those of the collection.
 
-        ``PARTIAL_VECTORS``: before Qdrant 1.19. ``CONDITIONAL``: before 1.19, for entries that the base's segments may
-        hold in part (S to L). ``TRANSFER``: nothing has proved it exact there. ``UNKNOWN``: always.
+        ``PARTIAL_VECTORS``, ``WITHOUT_PAYLOAD``: before Qdrant 1.19 a point keeps its other vectors, or its payload, if
+        it lies in an indexed segment then, and loses them otherwise. ``CONDITIONAL``: before 1.19, for entries that the
+        base's segments may hold in part (S to L). ``TRANSFER``: nothing has proved it exact there. ``UNKNOWN``: always.
         """
-        if self.kind in _BY_KIND:
-            return _BY_KIND[self.kind]
-        if self.condition is not None:
-            return CONDITIONAL
-        return PARTIAL_VECTORS if self.vectors is not None and not self.vectors.issuperset(vector_names) else None
+        partial = self.vectors is not None and not self.vectors.issuperset(vector_names)
+        found = {
+            _BY_KIND.get(self.kind, ""): self.kind in _BY_KIND,
+            CONDITIONAL: self.condition is not None,
+            PARTIAL_VECTORS: partial and self.kind == "upsert",
+            WITHOUT_PAYLOAD: self.bare,
+        }
+        return frozenset(name for name, holds in found.items() if holds)
 
 
 def describe(entry: bytes) -> Operation:
@@ -137,13 +144,15 @@ def _upsert(name: str, body: dict[str, Any], condition: dict[str, Any] | None = 
     (form,) = body
     if form == "batch":
         ids, names = _ids(body[form]["ids"]), [_vector_names(body[form]["vectors"])]
+        payloads = body[form].get("payloads") or [None] * len(ids)
     elif form == "points":
         ids = _ids(point["id"] for point in body[form])
         names = [_vector_names(point["vector"]) for point in body[form]]
+        payloads = [point.get("payload") for point in body[form]]
     else:
         return Operation(name, UNKNOWN)
     vectors = frozenset.intersection(*names) if names else None
-    return Operation(name, "upsert", ids, condition=condition, vectors=vectors)
+    return Operation(name, "upsert", ids, condition=condition, vectors=vectors, bare=None in payloads)
 
 
 def _conditional(name: str, body: dict[str, Any]) -> Operation:

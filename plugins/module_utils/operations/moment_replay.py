@@ -22,7 +22,7 @@ from .archived_wal import ArchivedWal
 from .base_log import base_entries, has_entries
 from .moment import MomentRequest, ShardMoment
 
-# From this version on Qdrant replays conditional upserts and those of some named vectors exactly.
+# From this version on Qdrant replays all upserts exactly: with conditions, of some named vectors, without a payload.
 _EXACT_SINCE = (1, 19)
 
 Json = dict[str, Any]
@@ -138,8 +138,7 @@ class MomentReplay:
         for index, entry in base_entries(
             self._archive.sources, key, moment.shard, self._data_keys, self._archive.health
         ):
-            if describe(entry).condition is not None:
-                self._inexact[CONDITIONAL] += 1
+            self._inexact.update(describe(entry).inexact(self._vectors))
             if index == moment.base_last:
                 digest = hashlib.sha256(entry).digest()
         if moment.shared is None or not has_entries(moment.shard):
@@ -169,10 +168,8 @@ class MomentReplay:
         operation = describe(entry)
         apply_index_operation(self.payload_indexes, index, operation)
         self.entries += 1
-        kind = operation.inexact(self._vectors)
         # A condition is judged exactly on what the base's segments cannot hold in part.
-        if kind is not None and kind != CONDITIONAL:
-            self._inexact[kind] += 1
+        self._inexact.update(operation.inexact(self._vectors) - {CONDITIONAL})
 
 
 def _kept(shard: Json) -> int:

@@ -52,7 +52,7 @@ def test_the_entry_that_qdrant_begins_a_log_with_is_an_upsert_of_nothing() -> No
 )
 def test_an_operation_of_another_shape_is_unknown(operation: dict[str, Any], name: str) -> None:
     found = describe(entry(operation))
-    assert (found.name, found.kind, found.inexact([])) == (name, UNKNOWN, UNKNOWN)
+    assert (found.name, found.kind, found.inexact([])) == (name, UNKNOWN, {UNKNOWN})
 
 
 @pytest.mark.parametrize("content", [{}, {"delete_index": "k", "create_index": {}}, [], 7, {7: 8}, "delete_index"])
