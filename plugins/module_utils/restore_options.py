@@ -66,6 +66,9 @@ def aliases_of(names: list[str]) -> list[str] | None:
 
 def moment_of(params: dict[str, Any]) -> MomentRequest | None:
     """The moment to restore to, None for that of a backup. Raises InvalidInput."""
+    others = [name for name in ("to_time", "to_index", "before") if params[name] is not None]
+    if params["to"] == "latest" and others:
+        raise InvalidInput(f"to is latest, and {others[0]} is given, too.", "Give one of them.")
     if params["to_time"] is not None:
         return MomentRequest(parse_moment(params["to_time"], "to_time", zone_required=True), strict=params["strict"])
     if params["to_index"] is not None:
