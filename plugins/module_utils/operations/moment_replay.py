@@ -62,8 +62,9 @@ class MomentReplay:
             InexactReplay: with ``strict``, where an entry may not be replayed exactly.
         """
         for moment in self.shards.values():
-            if moment.chunks:
+            if has_entries(moment.shard):
                 self._prove_base(moment)
+            if moment.chunks:
                 self._prove_chunks(moment)
         if request.strict and self.inexact:
             found = ", ".join(f"{count} {name}" for name, count in sorted(self.inexact.items()))
@@ -138,10 +139,14 @@ class MomentReplay:
         for index, entry in base_entries(
             self._archive.sources, key, moment.shard, self._data_keys, self._archive.health
         ):
-            self._inexact.update(describe(entry).inexact(self._vectors))
+            operation = describe(entry)
+            self._inexact.update(operation.inexact(self._vectors))
+            if operation.kind == "index":
+                # The manifest has the indexes as they were before the snapshot.
+                apply_index_operation(self.payload_indexes, index, operation)
             if index == moment.base_last:
                 digest = hashlib.sha256(entry).digest()
-        if moment.shared is None or not has_entries(moment.shard):
+        if moment.shared is None:
             return
         archived = self._archive.entries(moment.shared).entry(moment.base_last)
         if hashlib.sha256(archived).digest() != digest:
@@ -150,7 +155,7 @@ class MomentReplay:
                 f"not that of base {self._manifest.backup_id}: it is the log of another timeline.",
                 "Restore to a moment before the base, or from another one.",
             )
-        if moment.shared != moment.chunks[0].header:
+        if moment.chunks and moment.shared != moment.chunks[0].header:
             require_continuous(moment.shared, moment.chunks[0].header)
 
     def _prove_chunks(self, moment: ShardMoment) -> None:
