@@ -231,10 +231,10 @@ moment:
       base_index: 4100
       index: 5217
       timeline: 20261122T020000Z-a1b2c3
-      written_after: "2026-11-22T09:59:58.101Z"
-      written_before: "2026-11-22T09:59:59.102Z"
-      next_written_after: "2026-11-22T09:59:59.102Z"
-      next_written_before: "2026-11-22T10:00:00.103Z"
+      written_after: "2026-11-22T09:59:58.101000Z"
+      written_before: "2026-11-22T09:59:59.102000Z"
+      next_written_after: "2026-11-22T09:59:59.102000Z"
+      next_written_before: "2026-11-22T10:00:00.103000Z"
       ambiguous: false
 apart_seconds:
   description:

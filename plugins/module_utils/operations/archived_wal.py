@@ -32,6 +32,7 @@ class ArchivedWal:
         """``sources``: in the order of preference. ``health``: of these sources, shared by all of a run."""
         self.sources, self.collection = list(sources), collection
         self.health = health or SourceHealth()
+        self.broken: dict[ReplicaLog, str] = {}
         self._sizes: dict[tuple[str, str], int] = {}
         self._headers: dict[str, ChunkHeader] = {}
 
@@ -47,17 +48,24 @@ class ArchivedWal:
         """The headers of the unbroken run of chunks that begins with the one that has the entry ``first``, or with the
         first one after it. Chunks that have nothing that others do not have are left out.
 
-        Raises ``DamagedBackup`` or ``StoreUnreachable``.
+        ``broken`` tells why the run ends where it does, if there are chunks of this log after it.
         """
         run: list[tuple[int, int]] = []
+        self.broken.pop(log, None)
         for low, high in self._spans(log):
             following = run[-1][1] + 1 if run else max(first, low)
             if low > following:
+                self.broken[log] = f"the entries {following} to {low - 1} are missing in the archive"
                 break
             if high >= following:
                 run.append((low, high))
         with ThreadPoolExecutor(_READERS, thread_name_prefix="wal-header") as threads:
-            return list(threads.map(lambda span: self._header(log, *span), run))
+            found = list(threads.map(lambda span: self._header_or_damage(log, *span), run))
+        damage = next((each for each in found if isinstance(each, DamagedBackup)), None)
+        if damage is not None:
+            self.broken[log] = damage.detail.rstrip(".")
+        whole = found.index(damage) if damage is not None else len(found)
+        return [each for each in found[:whole] if isinstance(each, ChunkHeader)]
 
     def entries(self, header: ChunkHeader) -> Entries:
         """The entries of a chunk, proved, from the first source that has them right.
@@ -113,6 +121,12 @@ class ArchivedWal:
         if key not in self._headers:
             self._headers[key] = self._first_right(key, read)
         return self._headers[key]
+
+    def _header_or_damage(self, log: ReplicaLog, first: int, last: int) -> ChunkHeader | DamagedBackup:
+        try:
+            return self._header(log, first, last)
+        except DamagedBackup as error:
+            return error
 
     def _answering(self) -> Iterator[Repository]:
         return (source for source in self.sources if source.name not in self.health.down)

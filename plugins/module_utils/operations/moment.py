@@ -20,6 +20,7 @@ from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog
 from ..stores.repository import Repository
 from .archived_wal import ArchivedWal
+from .base_log import has_entries
 from .catalogue import find_backup, finished
 
 # A base that does not do is seldom followed by an older one that does.
@@ -80,13 +81,17 @@ class ShardMoment:
 
 @dataclass
 class MomentSearch:
-    """Looks for a base that, with the archive, has the moment; remembers why others do not."""
+    """Looks for a base that, with the archive, has the moment; remembers why others do not.
+
+    ``until``: up to when others serve, with their ids. ``alone``: the newest one without an archived log.
+    """
 
     archive: ArchivedWal
     request: MomentRequest
     shards: dict[int, ShardMoment] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
-    until: list[datetime] = field(default_factory=list)
+    until: list[tuple[datetime, str]] = field(default_factory=list)
+    alone: str | None = None
 
     def fits(self, manifest: Manifest) -> bool:
         """Whether this backup is a base for the moment; ``shards`` is what it takes then."""
@@ -97,25 +102,32 @@ class MomentSearch:
             log, headers = self._log_of(manifest, shard)
             archived = self._archived(manifest, shard, log, headers)
             ranges.append(archived)
-            cut = self._cut(archived, shard["shard"])
+            broken = self.archive.broken.get(log) if log is not None else None
+            cut = self._cut(archived, shard["shard"], broken)
             if isinstance(cut, Outside):
-                outside.append(f"shard {shard['shard']}: {cut.reason}")
+                more = f"; {broken}" if broken and broken != cut.reason else ""
+                outside.append(f"shard {shard['shard']}: {cut.reason}{more}")
             else:
                 needed = cover(headers, archived.base_last + 1, cut.last) if cut.last > archived.base_last else []
                 shared = headers[0] if headers and headers[0].first <= archived.base_last else None
                 found[shard["shard"]] = ShardMoment(shard, log, cut, needed, shared, archived.until)
+        strange = sorted(set(self.request.indexes or ()) - {shard["shard"] for shard in manifest.shards})
+        outside += [f"it has no shard {number}" for number in strange]
         if not outside:
             self.shards = found
             return True
         self.reasons.append(f"base {manifest.backup_id}: {'; '.join(outside)}")
         known = [each.until for each in ranges if each.until is not None]
         if len(known) == len(ranges):
-            self.until.append(min(known))
+            self.until.append((min(known), manifest.backup_id))
+        else:
+            self.alone = self.alone or manifest.backup_id
         return False
 
     def since(self, manifest: Manifest) -> datetime:
         """From when on this base serves moments."""
-        return max(self._archived(manifest, shard, *self._log_of(manifest, shard)).since for shard in manifest.shards)
+        logs = [self._archived(manifest, shard, *self._log_of(manifest, shard)) for shard in manifest.shards]
+        return max(finished(manifest), *(log.since for log in logs))
 
     def _archived(
         self, manifest: Manifest, shard: Json, log: ReplicaLog | None, headers: list[ChunkHeader]
@@ -123,30 +135,33 @@ class MomentSearch:
         position = self.archive.position(log) if log is not None else None
         return ArchivedLog(headers, shard["wal"]["last"], finished(manifest), position)
 
-    def _cut(self, archived: ArchivedLog, shard: int) -> Cut | Outside:
+    def _cut(self, archived: ArchivedLog, shard: int, broken: str | None) -> Cut | Outside:
         if self.request.time is not None:
             return archived.at_time(self.request.time)
         if self.request.indexes is None:
-            return archived.latest()
+            return Outside(broken) if broken else archived.latest()
         if shard not in self.request.indexes:
             return Outside("no index is given for it")
         return archived.at_index(self.request.indexes[shard])
 
     def _log_of(self, manifest: Manifest, shard: Json) -> tuple[ReplicaLog | None, list[ChunkHeader]]:
-        """The timeline that the base of a shard lies on, and its chunks from the base's last entry on."""
+        """The timeline that the base of a shard lies on, and its chunks from the base's last entry on.
+
+        By its time it is the one that was being followed when the snapshot was taken. That one or a later one can show,
+        by the entry that both have, that it is the base's; else it must have been followed before the snapshot.
+        """
         last = shard["wal"]["last"]
         begun, ended = _window(shard, manifest)
         logs = self.archive.timelines(shard["shard"], str(shard["peer_id"]))
-        # By its time: the one that was being followed when the snapshot was taken. It or a later one can show, by the
-        # entry that both have, that it is the base's; else it must have been followed before the snapshot.
-        followed = [log for log in logs if layout.backup_time(log.timeline) <= ended]
-        for log in [*followed[-1:], *(log for log in logs if log not in followed)]:
+        followed = [log for log in logs if layout.backup_time(log.timeline) <= ended][-1:]
+        before = [log for log in followed if layout.backup_time(log.timeline) + _SECOND <= begun]
+        for log in [*followed, *(log for log in logs if layout.backup_time(log.timeline) > ended)]:
             headers = self.archive.headers(log, last)
-            shared = bool(headers) and headers[0].first <= last
-            before = layout.backup_time(log.timeline) + _SECOND <= begun
-            if shared or (before and (not headers or headers[0].first == last + 1)):
+            shares = bool(headers) and headers[0].first <= last and has_entries(shard)
+            if shares or (log in before and headers and headers[0].first <= last + 1):
                 return log, headers
-        return None, []
+        # Followed, and nothing has come since; or what came is not in the archive.
+        return next(((log, []) for log in before if not self.archive.headers(log, last)), (None, []))
 
 
 def choose_base(
@@ -170,17 +185,24 @@ def choose_base(
 def _not_restorable(search: MomentSearch, sources: Sequence[Repository], error: BackupNotFound) -> MomentNotRestorable:
     time, collection = search.request.time, search.archive.collection
     wanted = f"its state of {_iso(time)}" if time is not None else "that moment"
-    before = max((until for until in search.until if time is None or until <= time), default=None)
-    after, base = _next_base(search, sources)
-    nearest = [f"The nearest moment before is {_iso(before)}." if before else "There is no moment before it."]
-    nearest += [f"The nearest one after it is {_iso(after)}, from base {base}."] if after else []
+    known = [each for each in search.until if time is None or each[0] <= time]
+    before, base_before = max(known, default=(None, None))
+    after, base_after = _next_base(search, sources)
+    nearest = [
+        f"The nearest moment before is {_iso(before)}, from base {base_before}."
+        if before
+        else "There is no moment before it."
+    ]
+    nearest += [f"Backup {search.alone} can be restored as it is."] if search.alone else []
+    nearest += [f"The nearest one after it is {_iso(after)}, from base {base_after}."] if after else []
     why = "; ".join(search.reasons) + "." if search.reasons else error.detail
     return MomentNotRestorable(
         f"{collection!r} cannot be restored to {wanted}: {why}",
         " ".join([*nearest, "wal_archive_info lists the restorable ranges."]),
         nearest_before=_iso(before),
+        nearest_before_base=base_before,
         nearest_after=_iso(after),
-        nearest_after_base=base,
+        nearest_after_base=base_after,
     )
 
 
@@ -210,4 +232,5 @@ _ENDS = ("started", "finished")
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """To the last digit: so a time that is named can be asked for."""
+    return None if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
