@@ -22,6 +22,7 @@ from typing import Any
 from ..errors import DrError, InvalidInput
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import positions_key
+from ..formats.wal_timeline import FIRST
 from ..stores.agent_files import Spool, write_file
 from ..stores.repository import Repository
 from ..stores.wakeup import Wakeup
@@ -216,6 +217,8 @@ class Archiver:
     def _note_timeline(self, shard: Shard, item: Sealed, first_chunk: ChunkHeader | None) -> None:
         timeline = item.timeline
         if timeline is None or first_chunk is None or not needs_base(timeline, first_chunk, self._base_last.get(shard)):
+            return
+        if timeline.reason == FIRST and shard[0] in requested_bases(self._settings.state_path):
             return
         self._report(f"{named(shard)}: a new timeline has begun and needs a new backup. {timeline.detail}")
         request = partial(request_base, self._settings.state_path, timeline, self._clock())
