@@ -64,7 +64,7 @@ def prune(config: AgentConfig, options: argparse.Namespace) -> Answer:
     request = prune_request(config.prune, config.prune_collections)
     with _regions(config.to_prune, "prune", config, options) as (regions, warnings):
         if config.verify_before_prune:
-            newest = VerifyRequest(config.prune_collections, Choice(newest=1), CONTENT)
+            newest = VerifyRequest(config.prune_collections, Choice(newest=1), CONTENT, wal=False)
             warnings += verify_backups(regions, newest, check=options.check).warnings
             if options.check:
                 # Nothing is remembered of that verification, which has failed if it found damage.

@@ -18,8 +18,8 @@ description:
     manifest before it is sent.
   - Every object is then read back from the destination and compared with the manifest, and its encryption is looked
     at. The manifest follows last. Until then the copy does not count as a backup.
-  - Then the archived logs (WAL) follow, as far as the backups there need them, so that each destination can restore to a
-    moment by itself. Each object is proved before it is sent; one that is damaged in O(source) is not copied, and the
+  - Then the archived logs (WAL) follow, as far as the backups there need them, so that each destination can restore to
+    a moment by itself. Each object is proved before it is sent; one that is damaged in O(source) is not copied, and the
     module fails. What M(vectorops.qdrant_dr.backup_prune) has removed at a destination does not come back.
   - A copy that was interrupted goes on at the first object that is missing or wrong at the destination.
 extends_documentation_fragment:

@@ -74,6 +74,15 @@ options:
         was verified here before was no other.
     type: bool
     default: false
+  wal:
+    description:
+      - Whether to verify the archived logs (WAL) of these collections as well - that each timeline has its record and
+        no gap, and with O(level=content) that each chunk is whole and continues the one before. Entries that were never
+        archived begin another timeline, and are no finding.
+      - With O(sample_percent), a share of the chunks is read that changes each day, so that daily runs read all. With
+        O(newest) or O(backup_id), none is read.
+    type: bool
+    default: true
 seealso:
   - module: vectorops.qdrant_dr.backup_copy
   - module: vectorops.qdrant_dr.backup_info
@@ -149,6 +158,34 @@ backups:
       regions:
         - {region: qdrant-backups-eu, verdict: good, bytes_read: 171234567}
         - {region: qdrant-backups-us, verdict: repaired, bytes_read: 154457351}
+wal:
+  description: The archived logs that were looked at, one entry for each collection and repository that has some.
+  returned: always, once the options were accepted
+  type: list
+  elements: dict
+  contains:
+    collection:
+      description: The collection's name.
+      type: str
+      returned: always
+    region:
+      description: Name of the repository.
+      type: str
+      returned: always
+    chunks:
+      description: Number of chunks that are there.
+      type: int
+      returned: always
+    bytes_read:
+      description: Bytes of chunks that were read and found right.
+      type: int
+      returned: always
+    verdict:
+      description: V(good), V(repaired) (in check mode - would be), V(damaged) or V(unreachable).
+      type: str
+      returned: always
+  sample:
+    - {collection: products, region: qdrant-backups-eu, chunks: 17280, bytes_read: 9123456, verdict: good}
 findings:
   description: What is wrong, or was before it was repaired.
   returned: always, once the options were accepted
@@ -160,7 +197,7 @@ findings:
       type: str
       returned: always
     backup_id:
-      description: The backup's id.
+      description: The backup's id; V(none) if this is about an archived log.
       type: str
       returned: always
     region:
@@ -168,7 +205,8 @@ findings:
       type: str
       returned: always
     object:
-      description: The object's key below C(prefix/cluster/).
+      description:
+        - The object's key below C(prefix/cluster/); the folder of a timeline if entries of it are in no repository.
       type: str
       returned: always
     part:
@@ -179,6 +217,7 @@ findings:
       description:
         - V(missing), V(size), V(content) or V(encryption).
         - V(conflict) if two regions have different valid manifests.
+        - V(chain) if a chunk of an archived log does not continue the one before it.
         - V(digest) if all parts are right, and the whole is not what the manifest says.
         - V(key) if the repository has C(client_encryption), and none of its keys opens the backup by what is there.
       type: str
@@ -297,7 +336,9 @@ def request_of(params: dict[str, Any]) -> VerifyRequest:
         choice = Choice(backup_ids=[params["backup_id"]])
     elif params["newest"] is not None and params["newest"] < 1:
         raise InvalidInput(f"newest is {params['newest']}.", "Give 1 or more.")
-    return VerifyRequest(collections, choice, params["level"], params["sample_percent"], params["repair"])
+    return VerifyRequest(
+        collections, choice, params["level"], params["sample_percent"], params["repair"], wal=params["wal"]
+    )
 
 
 def verify(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -327,6 +368,7 @@ def main() -> None:
             "level": {"type": "str", "choices": list(LEVELS), "default": CONTENT},
             "sample_percent": {"type": "float", "default": 100.0},
             "repair": {"type": "bool", "default": False},
+            "wal": {"type": "bool", "default": True},
         },
         mutually_exclusive=[("backup_id", "newest")],
         supports_check_mode=True,

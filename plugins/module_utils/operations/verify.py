@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ..errors import BackupNotFound, DamagedBackup, DrError, InvalidInput, StoreError, StoreUnreachable
 from ..formats import layout
-from ..formats.verification import CONTENT, VerificationRecord, due
+from ..formats.verification import CONTENT, VerificationRecord, due, is_due_today
 from ..stores.master_keys import key_ring
 from ..stores.repository import Repository
 from ..version import TOOL
@@ -24,6 +25,7 @@ from .repair_backup import repair_backup
 from .verification_record import read_record
 from .verified_parts import SourceHealth
 from .verify_backup import ENCRYPTION, KEY, BackupReading, Finding, RegionCopy, look_at_backup
+from .verify_wal import look_at_wal, repair_wal
 
 _NAMED_IN_ERRORS = 5
 
@@ -33,6 +35,7 @@ class VerifyRequest:
     """What to verify, and how: ``level`` is one of ``formats.verification.LEVELS``.
 
     ``collections``: None means all that a region holds. ``sample_percent``: the share of the chosen backups to look at.
+    ``wal``: look at the archived logs of these collections too.
     """
 
     collections: Sequence[str] | None
@@ -40,6 +43,7 @@ class VerifyRequest:
     level: str
     sample_percent: float = 100
     repair: bool = False
+    wal: bool = True
 
 
 @dataclass
@@ -47,6 +51,7 @@ class VerifyReport:
     """What was found. Entries are as the module ``backup_verify`` documents them."""
 
     backups: list[dict[str, Any]] = field(default_factory=list)
+    wal: list[dict[str, Any]] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     unreached: dict[str, str] = field(default_factory=dict)
     not_found: list[str] = field(default_factory=list)
@@ -60,6 +65,7 @@ class VerifyReport:
         """The report as modules return it."""
         return {
             "backups": self.backups,
+            "wal": self.wal,
             "findings": self.findings,
             "unreachable": [{"region": name, "reason": reason} for name, reason in self.unreached.items()],
             "chosen": self.chosen,
@@ -112,6 +118,8 @@ def verify_backups(regions: Sequence[Repository], request: VerifyRequest, check:
     run.choose()
     for collection, backup_id in run.due():
         run.verify(collection, backup_id)
+    if request.wal:
+        run.verify_logs()
     run.report.seconds = time.monotonic() - began
     failure = run.report.failure()
     if failure is not None:
@@ -230,6 +238,25 @@ class _Run:
             if copy.unreached is not None:
                 self.report.unreached.setdefault(copy.region.name, copy.unreached)
         self.report.backups.append({**names, "level": self.request.level, "regions": regions})
+
+    def verify_logs(self) -> None:
+        """Look at the archived logs of the collections, and repair them if asked to."""
+        today = datetime.now(timezone.utc)
+        share, choice = self.request.sample_percent, self.request.choice
+        content = self.request.level == CONTENT and choice.newest is None and choice.backup_ids is None
+        for collection in dict.fromkeys(collection for collection, _backup_id in self.holders):
+            reached = [region for region in self.regions if region.name not in self.health.down]
+            copies = look_at_wal(reached, collection, content, partial(is_due_today, percent=share, today=today))
+            if self.request.repair:
+                repair_wal(copies, collection, self.check)
+            for copy in copies:
+                self.report.wal.append(copy.describe(collection))
+                self.report.bytes_read += copy.size
+                names = {"collection": collection, "backup_id": None}
+                self.report.findings += [{**names, **_entry(finding)} for finding in copy.findings]
+                self.report.changed |= any(finding.repaired for finding in copy.findings)
+                if copy.unreached is not None:
+                    self.report.unreached.setdefault(copy.region.name, copy.unreached)
 
     def _remember(self, reading: BackupReading, copy: RegionCopy, record: VerificationRecord) -> None:
         """Keep the outcome; credentials that may only read are no reason to fail."""

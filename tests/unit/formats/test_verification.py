@@ -14,7 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import InvalidInput
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.verification import VerificationRecord, due
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.verification import (
+    VerificationRecord,
+    due,
+    is_due_today,
+)
 
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -86,3 +90,12 @@ def test_a_record_that_cannot_be_understood_counts_as_none(change: dict[str, obj
     data = json.dumps({**json.loads(record.dump()), **change}).encode()
     for bad in (data, b"", b"[]", b"{", record.dump()[:-9]):
         assert VerificationRecord.parse(bad).last("content") is None
+
+
+@pytest.mark.parametrize("percent", [1, 7, 10, 33.3, 50, 99, 100])
+def test_each_object_has_its_turn_once_in_a_round_of_days(percent: float) -> None:
+    begin = datetime(2026, 12, 28, 23, 59, tzinfo=timezone.utc)
+    days = [begin + timedelta(days=day) for day in range(math.ceil(100 / percent))]
+    for number in range(200):
+        turns = sum(is_due_today(f"docs/{number}", percent, day) for day in days)
+        assert turns in ({1} if 100 % percent == 0 else {1, 2})

@@ -1,0 +1,252 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look at the archived logs of a collection in all regions, and put good objects in the place of bad ones.
+
+A timeline is one unbroken run of entries, so what is missing between its chunks is lost or was removed; that a region
+has less of it at its ends is no finding, since copies follow later and prunes begin with the oldest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import DamagedBackup, DrError, IntegrityError, ObjectNotFound, StoreError
+from ..formats.wal_chunk import read_chunk, require_continuous
+from ..formats.wal_chunk_header import ChunkHeader
+from ..formats.wal_layout import ReplicaLog, parse_timeline_key, timeline_key, timeline_prefix
+from ..formats.wal_timeline import Timeline
+from ..stores.repository import Repository
+from .catalogue import READERS
+from .leftovers import exists
+from .repository_lock import collection_lock
+from .verify_backup import CONTENT, MISSING, Finding
+from .wal_listing import StoredChunk, chunks, first_chunk, replicas, timelines
+
+# The chunk is sound in itself, and does not continue the one before it.
+CHAIN = "chain"
+
+
+@dataclass
+class RegionLogs:
+    """The archived logs of one collection in one region. ``unreached``: why it could not be asked to the end.
+
+    ``records``: the timelines with a valid record; ``size``: bytes of chunks that were read.
+    """
+
+    region: Repository
+    unreached: str | None = None
+    logs: dict[ReplicaLog, list[StoredChunk]] = field(default_factory=dict)
+    records: set[ReplicaLog] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    size: int = 0
+
+    def found(self, key: str, problem: str, reason: str) -> None:
+        """Add a finding."""
+        self.findings.append(Finding(self.region.name, key, problem, reason))
+
+    def has(self, key: str) -> bool:
+        """Whether an object is there and nothing is known to be wrong with it."""
+        if any(finding.object == key for finding in self.findings):
+            return False
+        log = parse_timeline_key(key)
+        if log is not None:
+            return log in self.records
+        return any(chunk.key == key for stored in self.logs.values() for chunk in stored)
+
+    def describe(self, collection: str) -> dict[str, Any]:
+        """As the module ``backup_verify`` documents it."""
+        damaged = any(not finding.repaired for finding in self.findings)
+        verdict = "damaged" if damaged else "repaired" if self.findings else "good"
+        return {
+            "collection": collection,
+            "region": self.region.name,
+            "chunks": sum(map(len, self.logs.values())),
+            "bytes_read": self.size,
+            "verdict": verdict if damaged or self.unreached is None else "unreachable",
+        }
+
+
+def look_at_wal(
+    regions: Sequence[Repository], collection: str, content: bool, is_due: Callable[[str], bool]
+) -> list[RegionLogs]:
+    """Verify the archived logs in all regions at once; regions without any are left out.
+
+    ``content``: read the chunks whose keys are due.
+    """
+
+    def look(region: Repository) -> RegionLogs:
+        found = RegionLogs(region)
+        try:
+            _look(found, collection, content, is_due)
+        except StoreError as error:
+            found.unreached = error.detail
+        return found
+
+    with ThreadPoolExecutor(len(regions), thread_name_prefix="verify-wal") as threads:
+        copies = [each for each in threads.map(look, regions) if each.logs or each.unreached is not None]
+    for copy in copies:
+        _find_gaps(copy, copies)
+        for finding in copy.findings:
+            others = copies if finding.problem != CHAIN else []
+            finding.healthy = [each.region.name for each in others if each is not copy and each.has(finding.object)]
+    return copies
+
+
+def _look(found: RegionLogs, collection: str, content: bool, is_due: Callable[[str], bool]) -> None:
+    for shard, names in replicas(found.region, collection).items():
+        for log in (log for replica in names for log in timelines(found.region, collection, shard, replica)):
+            found.logs[log] = chunks(found.region, log)
+            _look_at_record(found, log)
+            if content:
+                _read_chunks(found, [chunk for chunk in found.logs[log] if is_due(chunk.key)])
+
+
+def _look_at_record(found: RegionLogs, log: ReplicaLog) -> None:
+    key = timeline_key(log)
+    try:
+        _prove_record(found.region, key, found.region.get(key))
+        found.records.add(log)
+    except ObjectNotFound:
+        found.found(key, MISSING, "the record of the timeline is missing")
+    except IntegrityError as error:
+        found.found(key, CONTENT, error.detail)
+
+
+def _read_chunks(found: RegionLogs, stored: Sequence[StoredChunk]) -> None:
+    """Read chunks of one timeline, in order, and compare each with the one before."""
+
+    def read(chunk: StoredChunk) -> ChunkHeader | str | None:
+        try:
+            return _prove_chunk(found.region, chunk.key, found.region.get(chunk.key))
+        except ObjectNotFound:
+            return None
+        except IntegrityError as error:
+            return error.detail
+
+    before: ChunkHeader | None = None
+    with ThreadPoolExecutor(READERS, thread_name_prefix="verify-chunk") as threads:
+        for chunk, outcome in zip(stored, threads.map(read, stored), strict=True):
+            if isinstance(outcome, str):
+                found.found(chunk.key, CONTENT, outcome)
+            elif outcome is not None:
+                found.size += chunk.size
+                _compare(found, before, outcome)
+                before = outcome
+
+
+def _compare(found: RegionLogs, before: ChunkHeader | None, after: ChunkHeader) -> None:
+    try:
+        if before is not None:
+            require_continuous(before, after)
+    except IntegrityError as error:
+        found.found(after.key, CHAIN, error.detail)
+
+
+def _find_gaps(copy: RegionLogs, copies: Sequence[RegionLogs]) -> None:
+    """Name the chunks that others have of what is missing, and the entries that nobody has."""
+    for log, stored in copy.logs.items():
+        following = stored[0].first if stored else 0
+        for chunk in stored:
+            if chunk.first > following:
+                _find_missing(copy, copies, log, following, chunk.first - 1)
+            following = max(following, chunk.last + 1)
+
+
+def _find_missing(copy: RegionLogs, copies: Sequence[RegionLogs], log: ReplicaLog, first: int, last: int) -> None:
+    elsewhere = [chunk for each in copies if each is not copy for chunk in each.logs.get(log, [])]
+    for chunk in sorted(elsewhere, key=lambda chunk: (chunk.first, -chunk.last)):
+        if chunk.first <= first <= chunk.last and first <= last:
+            copy.found(chunk.key, MISSING, f"the entries {first} to {min(chunk.last, last)} are missing")
+            first = chunk.last + 1
+    if first <= last:
+        copy.found(timeline_prefix(log), MISSING, f"the entries {first} to {last} are missing, and no region has them")
+
+
+def _prove_record(region: Repository, key: str, data: bytes) -> None:
+    record = Timeline.parse(data)
+    if (record.key, record.cluster) != (key, region.location.cluster):
+        raise IntegrityError("The record is that of another timeline.")
+
+
+def _prove_chunk(region: Repository, key: str, data: bytes) -> ChunkHeader:
+    header, _entries = read_chunk(data)
+    if (header.key, header.cluster) != (key, region.location.cluster):
+        raise IntegrityError("It is another chunk than that of its name.")
+    return header
+
+
+def repair_wal(copies: Sequence[RegionLogs], collection: str, check: bool) -> None:
+    """Put what another region has good in the place of what is bad or missing; each finding tells how that went.
+
+    ``check`` only reads, and marks what would be mended.
+    """
+    for copy in copies:
+        findings = [finding for finding in copy.findings if finding.healthy]
+        if not findings or copy.unreached is not None:
+            continue
+        try:
+            if check:
+                _mend_all(copy, copies, findings, check)
+            else:
+                with collection_lock(copy.region, collection):
+                    _mend_all(copy, copies, findings, check)
+        except DrError as error:
+            for finding in findings:
+                _tell(finding, error)
+
+
+def _mend_all(copy: RegionLogs, copies: Sequence[RegionLogs], findings: Sequence[Finding], check: bool) -> None:
+    for finding in findings:
+        others = [each.region for each in copies if each.region.name in finding.healthy]
+        try:
+            _mend(copy.region, others, finding, check)
+            finding.repaired = True
+        except DrError as error:
+            _tell(finding, error)
+
+
+def _mend(region: Repository, others: Sequence[Repository], finding: Finding, check: bool) -> None:
+    key = finding.object
+    log = parse_timeline_key(key)
+    prove = _prove_chunk if log is None else _prove_record
+    data = _first_good(others, key, prove)
+    if check:
+        return
+    if not _is_still_wanted(region, finding):
+        raise DamagedBackup("It was pruned since it was looked at.")
+    content_type = "application/octet-stream" if log is None else "application/json"
+    region.verify_encryption(region.put(key, data, content_type=content_type))
+    if region.get(key) != data:
+        raise DamagedBackup(f"{region.url(key)} does not read back as it was written.")
+
+
+def _first_good(
+    others: Sequence[Repository], key: str, prove: Callable[[Repository, str, bytes], ChunkHeader | None]
+) -> bytes:
+    reasons = []
+    for other in others:
+        try:
+            data = other.get(key)
+            prove(other, key, data)
+            return data
+        except (StoreError, IntegrityError) as error:
+            reasons.append(f"{other.name}: {error.detail}")
+    raise DamagedBackup(" ".join(reasons))
+
+
+def _is_still_wanted(region: Repository, finding: Finding) -> bool:
+    """Not where a prune has taken the object, or all before it, meanwhile."""
+    log = parse_timeline_key(finding.object)
+    if log is not None:
+        return first_chunk(region, log) is not None
+    if finding.problem != MISSING:
+        return exists(region, finding.object)
+    return any(item.key < finding.object for item in region.list(finding.object.rpartition("/")[0] + "/"))
+
+
+def _tell(finding: Finding, error: DrError) -> None:
+    finding.reason = f"{finding.reason.rstrip('.')}. Not repaired: {error.detail}"
