@@ -21,6 +21,7 @@ from .cli_archive import archive_wal
 from .cli_backup import backup
 from .cli_commands import copy, list_, prune, status, verify
 from .cli_run import Answer, say
+from .cli_wal import add_wal_commands
 from .errors import BucketUnfit, Busy, DamagedBackup, DamagedManifest, DrError, PruneRefused
 from .formats.agent_status import UNKNOWN, WORDS
 from .version import VERSION
@@ -106,4 +107,6 @@ def _parser(default_config: str) -> argparse.ArgumentParser:
     command.add_argument("--collection", help="of this collection only")
     command.add_argument("--limit", type=int, help="the newest so many of each collection")
     command.set_defaults(run=list_)
+    command = commands.add_parser("wal", help="look at the write-ahead logs")
+    add_wal_commands(command, shared)
     return parser
