@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.collection_config import payload_indexes
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_glance import glance
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_operations import (
     CONDITIONAL,
     PARTIAL_VECTORS,
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.qdrant
 
 NAMES = ("dense", "multi", "sparse")
 UUID = str(uuid.UUID(int=5))
+HIGHEST = 2**64 - 1
 VECTORS: dict[str, Any] = {
     "dense": [1.0, 2.0],
     "multi": [[1.0, 2.0], [3.0, 4.0]],
@@ -66,7 +69,10 @@ class Log:
         return items
 
     def described(self) -> list[Operation]:
-        return [describe(entry) for _index, entry in self.new()]
+        entries = [entry for _index, entry in self.new()]
+        found = [describe(entry) for entry in entries]
+        assert [replace(glance(entry), ids=None) for entry in entries] == [replace(each, ids=None) for each in found]
+        return found
 
 
 @pytest.fixture
@@ -230,6 +236,16 @@ def test_a_vector_without_a_name_is_read(
     expected = Operation("upsert_points", "upsert", BOTH, vectors=frozenset({""}), bare=True)
     assert log.described() == [expected, expected]
     assert expected.inexact([""]) == {WITHOUT_PAYLOAD}
+
+
+def test_a_plain_upsert_is_not_decoded_for_a_replay(client: QdrantClient, log: Log) -> None:
+    points = [point(number, {**VECTORS, "dense": [number, 0.1]}, PAYLOAD) for number in (1, HIGHEST)]
+    client.upsert(log.name, [*points, point(UUID, VECTORS)])
+    client.upsert(log.name, models.Batch(ids=[1, UUID], vectors={"dense": [[1, 2], [3, 4]]}, payloads=[PAYLOAD, {}]))
+    assert [glance(entry) for _index, entry in log.new()] == [
+        Operation("upsert_points", "upsert", vectors=frozenset(NAMES), bare=True),
+        Operation("upsert_points", "upsert", vectors=frozenset({"dense"})),
+    ]
 
 
 def test_several_operations_of_one_request_are_entries_of_their_own(client: QdrantClient, log: Log) -> None:

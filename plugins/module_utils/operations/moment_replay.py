@@ -16,8 +16,9 @@ from ..formats.manifest import Manifest
 from ..formats.sealed import plain_facts
 from ..formats.snapshot_tar import END_OF_ARCHIVE, padding, regular_header
 from ..formats.wal_chunk import require_continuous
+from ..formats.wal_glance import glance
 from ..formats.wal_join import Joiner
-from ..formats.wal_operations import CONDITIONAL, apply_index_operation, describe
+from ..formats.wal_operations import CONDITIONAL, apply_index_operation
 from .archived_wal import ArchivedWal
 from .base_log import base_entries, has_entries
 from .moment import MomentRequest, ShardMoment
@@ -139,7 +140,7 @@ class MomentReplay:
         for index, entry in base_entries(
             self._archive.sources, key, moment.shard, self._data_keys, self._archive.health
         ):
-            operation = describe(entry)
+            operation = glance(entry)
             self._inexact.update(operation.inexact(self._vectors))
             if operation.kind == "index":
                 # The manifest has the indexes as they were before the snapshot.
@@ -170,7 +171,7 @@ class MomentReplay:
         self._sizes[moment.shard["shard"]] = size
 
     def _look_at(self, index: int, entry: bytes) -> None:
-        operation = describe(entry)
+        operation = glance(entry)
         apply_index_operation(self.payload_indexes, index, operation)
         self.entries += 1
         # A condition is judged exactly on what the base's segments cannot hold in part.
