@@ -73,12 +73,14 @@ def store(job: dict[str, Any]) -> None:
 
 
 def restore(job: dict[str, Any]) -> None:
-    """From the stored objects to uploaded shards."""
+    """From the stored objects to uploaded shards; with ``latest`` also what was archived after the backup."""
+    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore as bring_back
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 
-    request = RestoreRequest("bench", target=job["target"], digest=False)
+    moment = MomentRequest() if job.get("latest") else None
+    request = RestoreRequest("bench", target=job["target"], aliases=[], digest=False, moment=moment)
     bring_back([Qdrant(QdrantConnection(job["url"]))], [_repository(job)], request)
 
 

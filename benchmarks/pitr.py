@@ -1,0 +1,171 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore to a moment: how fast ours replays an archived log, against Qdrant's own replay of that log when it starts.
+
+The log is what one shard wrote after its base: upserts of 100 points with a vector each, until Qdrant was killed, which
+had flushed nothing of it. Each side is measured with the log and without it, and the difference is the replay: for ours a
+restore to the latest moment less a restore of the base (reading, proving, sending and replaying the log, and writing it
+to the target's disk), for Qdrant a start on the killed node's storage less a start on the storage of the base.
+
+``PITR_QUICK=1`` measures small logs once, to try it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository, StoreLocation
+from benchmarks.full_backup import location
+from benchmarks.measure import Measured, alternate, measure, write
+from tests.made_archive import PolledArchive
+from tools.servers import JuiceFSGateway, QdrantServer
+
+QUICK = bool(os.environ.get("PITR_QUICK"))
+RUNS = 1 if QUICK else 5
+SIZES_MIB = (8, 32) if QUICK else (64, 256)
+DIMENSIONS = 768
+BATCH = 100
+# As the archiver seals its chunks.
+CHUNK_BYTES = 8 << 20
+METHOD = (
+    "median of 5 alternating runs after one warm-up; ours: benchmarks/job.py restore to the latest moment less one of "
+    "the base, each a process of its own; Qdrant: its start after a kill -9 less its start on the base; rates are "
+    "bytes of the log, peak memory is that of the restore to the latest moment at each size of the log"
+)
+# Nothing of the log is flushed, so that all of it is replayed; and no index is built meanwhile.
+_BODY: dict[str, Any] = {
+    "vectors": {"size": DIMENSIONS, "distance": "Dot", "on_disk": True},
+    "shard_number": 1,
+    "optimizers_config": {"indexing_threshold": 0, "flush_interval_sec": 3600},
+}
+_numbers = count()
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log of ``points`` points and ``bytes`` bytes: in the repository at ``store``, and on the storage of a node that
+    was killed, ``killed``; ``base`` is that storage without the log."""
+
+    points: int
+    bytes: int
+    store: dict[str, Any]
+    base: Path
+    killed: Path
+
+
+def run() -> None:
+    """Measure and write ``build/bench/pitr.json``."""
+    with tempfile.TemporaryDirectory() as name, JuiceFSGateway(Path(name) / "juicefs") as server:
+        folder = Path(name)
+        server.create_bucket("backups")
+        results = {size: _measure(_log(folder / str(size), size << 20, server), folder) for size in SIZES_MIB}
+    largest = results[SIZES_MIB[-1]]
+    peaks = {size: result.pop("peak_rss_mib") for size, result in results.items()}
+    write("pitr", {**largest, "peak_rss_mib": peaks, "by_size_mib": results, "runs": RUNS, "method": METHOD})
+
+
+def _log(folder: Path, size: int, server: Any) -> Log:
+    store = {**location(server, "none"), "cluster": folder.name}
+    # In a process of its own: a child's peak memory counts from that of its parent.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as maker:
+        return maker.submit(_make, folder, size, store).result()
+
+
+def _make(folder: Path, size: int, store: dict[str, Any]) -> Log:
+    base, killed = folder / "base", folder / "killed"
+    with QdrantServer(killed) as server:
+        qdrant = Qdrant(QdrantConnection(server.url))
+        qdrant.create_collection("bench", _BODY)
+        with Repository(StoreLocation(**store)) as repository:
+            archive = PolledArchive(qdrant, server.storage_path, repository, "bench", "aaaaaa")
+            archive.poll()
+            back_up(qdrant, repository, BackupRequest("bench", storage_path=str(server.storage_path)))
+            server.stop()
+            shutil.copytree(server.storage_path, base / "storage")
+            server.start()
+            points = _fill(server, archive, size)
+            archive.close()
+        server.kill()
+    wal = killed / "storage" / "collections" / "bench" / "0" / "wal"
+    written = sum(file.stat().st_blocks * 512 for file in wal.iterdir())
+    return Log(points, written, store, base, killed)
+
+
+def _fill(server: QdrantServer, archive: PolledArchive, size: int) -> int:
+    import numpy as np
+    from qdrant_client import QdrantClient, models
+
+    client = QdrantClient(url=server.url, grpc_port=server.grpc_port, prefer_grpc=True, timeout=300)
+    random = np.random.default_rng(20261122)
+    # In the log a number takes a mark and four bytes.
+    in_bytes = BATCH * DIMENSIONS * 5
+    batches, each_chunk = size // in_bytes, CHUNK_BYTES // in_bytes
+    for number in range(batches):
+        vectors = random.standard_normal((BATCH, DIMENSIONS), dtype=np.float32)
+        ids = list(range(number * BATCH, (number + 1) * BATCH))
+        payloads = [{"group": each % 17, "name": f"point {each}"} for each in ids]
+        client.upsert("bench", models.Batch(ids=ids, vectors=vectors.tolist(), payloads=payloads), wait=True)
+        if number % each_chunk == each_chunk - 1 or number == batches - 1:
+            archive.poll()
+    return batches * BATCH
+
+
+def _measure(log: Log, folder: Path) -> dict[str, Any]:
+    with QdrantServer(folder / f"target-{next(_numbers)}") as node:
+        contestants = {
+            "ours": lambda: _restore(node, log, latest=True),
+            "ours, base": lambda: _restore(node, log, latest=False),
+            "qdrant": lambda: _start(log.killed, folder, log.points),
+            "qdrant, base": lambda: _start(log.base, folder, 0),
+        }
+        results = alternate(contestants, RUNS, lambda: None)
+    seconds = {name: statistics.median(run.seconds for run in runs) for name, runs in results.items()}
+    ours, peer = seconds["ours"] - seconds["ours, base"], seconds["qdrant"] - seconds["qdrant, base"]
+    return {
+        "replay_ratio": round(peer / ours, 3),
+        "ours_mb_per_second": round(log.bytes / ours / 1e6, 1),
+        "qdrant_mb_per_second": round(log.bytes / peer / 1e6, 1),
+        "ours_cpu_seconds": round(statistics.median(run.cpu_seconds for run in results["ours"]), 2),
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "bytes": log.bytes,
+        "points": log.points,
+        "peak_rss_mib": round(max(run.peak_rss_mib for run in results["ours"]), 1),
+    }
+
+
+def _restore(node: QdrantServer, log: Log, latest: bool) -> Measured:
+    target = f"restored-{next(_numbers)}"
+    job = {"location": log.store, "url": node.url, "target": target, "latest": latest}
+    measured = measure([sys.executable, "-m", "benchmarks.job", "restore"], {"JOB": json.dumps(job)})
+    qdrant = Qdrant(QdrantConnection(node.url))
+    assert qdrant.count(target) == (log.points if latest else 0)
+    qdrant.delete_collection(target)
+    return measured
+
+
+def _start(stopped: Path, folder: Path, points: int) -> Measured:
+    """Start a node on a copy of the storage of another one, which is ready when it has replayed its log."""
+    root = folder / f"started-{next(_numbers)}"
+    shutil.copytree(stopped / "storage", root / "storage")
+    server = QdrantServer(root)
+    began = time.monotonic()
+    with server:
+        seconds = time.monotonic() - began
+        assert Qdrant(QdrantConnection(server.url)).count("bench") == points
+    shutil.rmtree(root)
+    return Measured(seconds, 0.0, 0.0)
