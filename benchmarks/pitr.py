@@ -4,9 +4,9 @@
 """Restore to a moment: how fast ours replays an archived log, against Qdrant's own replay of that log when it starts.
 
 The log is what one shard wrote after its base: upserts of 100 points with a vector each, until Qdrant was killed, which
-had flushed nothing of it. Each side is measured with the log and without it, and the difference is the replay: for ours a
-restore to the latest moment less a restore of the base (reading, proving, sending and replaying the log, and writing it
-to the target's disk), for Qdrant a start on the killed node's storage less a start on the storage of the base.
+had flushed nothing of it. Each side is measured with the log and without it, and the difference is the replay: for ours
+a restore to the latest moment less a restore of the base (reading, proving, sending and replaying the log, and writing
+it to the target's disk), for Qdrant a start on the killed node's storage less a start on the storage of the base.
 
 ``PITR_QUICK=1`` measures small logs once, to try it.
 """

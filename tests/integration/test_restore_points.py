@@ -108,7 +108,7 @@ def test_a_deleted_customer_comes_back_alone(
     made = back_up(qdrant, repository, BackupRequest(name))
     fill(qdrant, name, 100, SIZES, first_id=1000)
     write(qdrant, name, point(3, 0.5, group="g3", number=3, since="the backup"))
-    moment = archive.poll()
+    moment = archive.moment()
     then = content(qdrant, name)
     customer = {each["id"] for each in qdrant.scroll(name, chosen={"filter": of_group("g3")})}
     delete(qdrant, name, filter=of_group("g3"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import CheckFailed, TargetUnfit
 from ..formats.collection_config import page_limit, rounded_anew, upsert_limit
@@ -21,7 +21,7 @@ _BATCH_BYTES = 8 << 20
 _LISTED = 1000
 
 Json = dict[str, Any]
-Id = int | str
+Id: TypeAlias = "int | str"
 
 
 @dataclass

@@ -15,7 +15,7 @@ from ..errors import CheckFailed, DrError, InvalidInput, QdrantNotFound, StrictM
 from ..formats.collection_config import is_custom_sharded, vector_differences
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
-from .put_back import PutBack
+from .put_back import Id, PutBack
 from .restore import RestorePlan, RestoreRequest, RestoreRun, plan_restore
 from .restore_mark import half_restored
 
@@ -24,7 +24,6 @@ _SCRATCH = "-restore-points"
 _IDS = 1000
 
 Json = dict[str, Any]
-Id = int | str
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,9 @@ PAYLOAD = st.recursive(
 IDS = INTEGERS | st.uuids().map(lambda each: each.bytes)
 POINT = st.fixed_dictionaries({"id": IDS, "vector": VECTORS, "payload": PAYLOAD})
 POINTS = st.fixed_dictionaries({"points": st.lists(POINT, max_size=3)})
-BATCH = st.fixed_dictionaries({"ids": st.lists(IDS, max_size=3), "vectors": VECTORS, "payloads": st.none() | st.lists(PAYLOAD, max_size=3)})
+BATCH = st.fixed_dictionaries(
+    {"ids": st.lists(IDS, max_size=3), "vectors": VECTORS, "payloads": st.none() | st.lists(PAYLOAD, max_size=3)}
+)
 ONE = {"id": 1, "vector": {"a": [0.1] * 8}, "payload": {}}
 
 
