@@ -94,10 +94,7 @@ EXAMPLES = r"""
   vectorops.qdrant_dr.backup_copy:
     collections: [products]
     backup_id: 20261122T020000Z-a1b2c3
-    source:
-      bucket: qdrant-backups-eu
-      cluster: production
-      region: eu-central-1
+    source: {bucket: qdrant-backups-eu, cluster: production, region: eu-central-1}
     destinations:
       - bucket: qdrant
         cluster: production

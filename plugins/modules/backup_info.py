@@ -65,10 +65,7 @@ EXAMPLES = r"""
   vectorops.qdrant_dr.backup_info:
     collection: products
     rpo: 24h
-    repository:
-      bucket: qdrant-backups
-      cluster: production
-      region: eu-central-1
+    repository: {bucket: qdrant-backups, cluster: production, region: eu-central-1}
   register: products
 
 - name: See what is left after the first region is lost
@@ -79,9 +76,7 @@ EXAMPLES = r"""
         cluster: production
         region: eu-central-1
         connect_timeout: 5
-      - bucket: qdrant-backups-us
-        cluster: production
-        region: us-east-1
+      - {bucket: qdrant-backups-us, cluster: production, region: us-east-1}
 
 - name: Stop if the newest one is too old
   ansible.builtin.assert:

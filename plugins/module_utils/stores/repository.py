@@ -128,7 +128,7 @@ class Repository:
                     data = self._read_body(body)
                     if len(data) == length:
                         return data
-                except _broken_body() as error:
+                except s3_errors.broken_body() as error:
                     if attempt == READ_TRIES:
                         raise error
                 finally:
@@ -395,10 +395,3 @@ def _info(key: str, answer: dict[str, Any], size: int, checked: bool = False) ->
         version_id=answer.get("VersionId"),
         checked=checked,
     )
-
-
-def _broken_body() -> tuple[type[Exception], ...]:
-    from botocore import exceptions as boto
-    from urllib3.exceptions import HTTPError
-
-    return (boto.HTTPClientError, boto.IncompleteReadError, HTTPError, OSError)

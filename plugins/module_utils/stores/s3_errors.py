@@ -89,6 +89,14 @@ def translate(error: Exception, location: StoreLocation, action: str, key: str |
     return None
 
 
+def broken_body() -> tuple[type[Exception], ...]:
+    """What the reading of an answer's body may raise, which boto3 does not translate."""
+    from botocore import exceptions as boto
+    from urllib3.exceptions import HTTPError
+
+    return (boto.HTTPClientError, boto.IncompleteReadError, HTTPError, OSError)
+
+
 def retry_attempts(error: BaseException | None) -> int:
     """How often the request behind a boto3 error was sent again; 0 if that is not known."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
