@@ -155,7 +155,7 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
         rpo=_age(status, "rpo"),
         warning=_age(status, "warning"),
         lock_seconds=float(given.get("lock_seconds", LIFE_SECONDS)),
-        wal_archive=_wal_archive(given.get("wal_archive"), f"wal_archive in {path}"),
+        wal_archive=_wal_archive(*_wal_archive_section(given, path)),
     )
 
 
@@ -285,6 +285,14 @@ def _verify_request(section: Json, where: str) -> VerifyRequest:
         section.get("sample_percent", 100.0),
         section.get("repair", False),
     )
+
+
+def _wal_archive_section(given: Json, path: str) -> tuple[Any, str]:
+    """The section, which a role of its own writes to a file beside the configuration; and where it stands."""
+    beside = os.path.join(os.path.dirname(path), "wal-archive.json")
+    if "wal_archive" not in given and os.path.exists(beside):
+        return _read(beside, private=False), beside
+    return given.get("wal_archive"), f"wal_archive in {path}"
 
 
 def _wal_archive(given: Any, where: str) -> ArchiveSettings | None:

@@ -18,6 +18,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.ver
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.prune_options import prune_request
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import ClientEncryption, StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
+from tools.servers import QdrantServer
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +51,7 @@ WHEN = {
 
 Json = dict[str, Any]
 AGENT = {"name": "vectorops.qdrant_dr.qdrant_agent"}
+ARCHIVER = {"name": "vectorops.qdrant_dr.qdrant_wal_archive"}
 BACKUP = "vectorops.qdrant_dr.qdrant_backup"
 
 
@@ -98,7 +101,7 @@ def play(folder: Path, given: Json, *arguments: str, role: Json | None = None) -
     (folder / "vars.json").write_text(json.dumps(given), encoding="utf-8")
     command = [str(Path(sys.executable).parent / "ansible-playbook"), str(folder / "play.json"), "-i", "localhost,"]
     command += ["-e", f"@{folder / 'vars.json'}", "-e", f"ansible_python_interpreter={sys.executable}", *arguments]
-    skipped = ["qdrant_agent_user", "qdrant_agent_service"]
+    skipped = ["qdrant_agent_user", "qdrant_agent_service", "qdrant_wal_archive_service"]
     env = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ} | {
         "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
         "ANSIBLE_HOME": str(folder / "ansible"),
@@ -270,3 +273,63 @@ def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, t
     assert config.repository.secret_key == SECRETS["secret_key"]
     timer = (tmp_path / "qdrant-dr-backup.timer").read_text()
     assert "\nOnCalendar=*-*-* 03:00:00 UTC\nRandomizedDelaySec=3min\n" in timer
+
+
+def archiver_variables(folder: Path, url: str) -> Json:
+    """Those of the role qdrant_wal_archive, for the agent in this folder."""
+    shared = {name: f"qdrant_wal_archive_{name}" for name in ("user", "group", "config_dir", "command", "unit_dir")}
+    given = {new: variables(folder)[f"qdrant_agent_{name}"] for name, new in shared.items()}
+    return given | {
+        "qdrant_wal_archive_storage_path": "/var/lib/qdrant/storage",
+        "qdrant_wal_archive_state_dir": str(folder / "state"),
+        "qdrant_wal_archive_url": url,
+        "qdrant_wal_archive_outage_minutes": 5,
+        "qdrant_wal_archive_cpu_quota": "20%",
+        "qdrant_wal_archive_metrics_path": str(folder / "metrics" / "wal.prom"),
+    }
+
+
+@pytest.mark.qdrant
+def test_the_archiver_is_set_up_beside_the_agent(
+    host: Path, qdrant_server: QdrantServer, make_collection: Callable[..., str]
+) -> None:
+    short = make_collection(points=1, wal_config={"wal_capacity_mb": 4})
+    long = make_collection(points=1, wal_config={"wal_capacity_mb": 32, "wal_retain_closed": 10})
+    given = archiver_variables(host, qdrant_server.url)
+    planned = play(host, given, "--check", "--diff", role=ARCHIVER)
+    assert planned[0] == 0, planned[2]
+    assert planned[1] > 0
+    assert not (host / "etc" / "wal-archive.json").exists()
+    done = play(host, given, role=ARCHIVER)
+    assert done[0] == 0, done[2]
+    assert f"WARNING: the log of {short} keeps at least 4 MB for each shard, and needs 300 MB" in done[2]
+    assert f"the log of {long}" not in done[2]
+    assert play(host, given, role=ARCHIVER)[:2] == (0, 0)
+    archived = read_config(str(host / "etc" / "config.json"), environment={}).wal_archive
+    assert archived is not None
+    assert (archived.storage_path, archived.collections) == ("/var/lib/qdrant/storage", None)
+    assert (archived.spool_path, archived.poll_interval) == (str(host / "state" / "spool"), 1.0)
+    units = [host / "qdrant-dr-archive-wal.service", host / "qdrant-dr-base-needed.path"]
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *map(str, units), str(host / "qdrant-dr-backup.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, [line for line in checked.stderr.splitlines() if "qdrant-dr-" in line]) == (0, [])
+    service = units[0].read_text()
+    assert f"\nExecStart={host}/qdrant-dr archive-wal --config {host}/etc/config.json\n" in service
+    assert "\nReadOnlyPaths=-/var/lib/qdrant/storage\n" in service
+    assert "\nProtectSystem=strict\n" in service
+    assert "\nCPUQuota=20%\n" in service
+    requests = host / "state" / "state" / "base-needed"
+    assert requests.is_dir()
+    assert f"\nPathChanged={requests}\n" in units[1].read_text()
+    assert f"\nReadWritePaths=-{requests}\n" in (host / "qdrant-dr-backup.service.d" / "wal-archive.conf").read_text()
+
+
+def test_the_archiver_needs_the_agent(host: Path) -> None:
+    given = archiver_variables(host, "") | {"qdrant_wal_archive_command": str(host / "nowhere")}
+    status, _changed, output = play(host, given, role=ARCHIVER)
+    assert status != 0
+    assert "apply the role qdrant_agent first" in output
