@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import Busy
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import Busy, FileError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_operations import describe
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.base_requests import requested_bases
@@ -246,8 +246,21 @@ def test_a_first_timeline_that_goes_on_from_a_backup_needs_no_other(
     back_up(backed_up.qdrant, repository, BackupRequest(backed_up.name, storage_path=str(qdrant_server.storage_path)))
     backed_up.put(6, 5)
     settings = settings_for(qdrant_server, tmp_path, backed_up.name, not_backed_up.name)
-    Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
-    assert list(requested_bases(settings.state_path)) == [not_backed_up.name]
+    with archiving(qdrant_server, repository, settings) as running:
+        wait_for(lambda: reaches(repository, not_backed_up.name, 1), "the first chunk")
+        wait_for(lambda: reaches(repository, backed_up.name, 2), "the first chunk")
+        assert list(requested_bases(settings.state_path)) == [not_backed_up.name]
+        not_backed_up.qdrant.delete_collection(not_backed_up.name)
+        wait_for(lambda: any("is gone" in text for text in running.reports), "the log to be seen gone")
+    assert requested_bases(settings.state_path) == {}, "of what is gone no backup can be made"
+
+
+def test_a_directory_that_is_none_of_a_node_is_refused_at_once(
+    qdrant_server: QdrantServer, repository: Repository, tmp_path: Path
+) -> None:
+    settings = settings_for(qdrant_server, tmp_path, storage_path=str(tmp_path / "elsewhere"))
+    with pytest.raises(FileError, match="cannot be read: No such file or directory"):
+        Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
 
 
 def test_ranges_begin_with_a_backup_and_end_with_the_archive(

@@ -24,9 +24,10 @@ from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import positions_key
 from ..formats.wal_timeline import FIRST
 from ..stores.agent_files import Spool, write_file
+from ..stores.node_files import local_replicas
 from ..stores.repository import Repository
 from ..stores.wakeup import Wakeup
-from .base_requests import repeat_requests, request_base, requested_bases
+from .base_requests import repeat_requests, request_base, requested_bases, withdraw_request
 from .share import utc_now
 from .troubles import Troubles
 from .wal_discovery import Discovery
@@ -90,10 +91,11 @@ class Archiver:
     def run(self, stop: Callable[[], bool], once: bool = False, alive: Callable[[], None] = lambda: None) -> Json:
         """Archive until ``stop``, or with ``once`` until all that there is now was stored; what was done.
 
-        ``alive`` is called at every turn. Raises Busy where another archiver follows this node, and ``QdrantError``
-        where the node has become another one.
+        ``alive`` is called at every turn. Raises Busy where another archiver follows this node, ``QdrantError`` where
+        the node has become another one, and ``FileError`` where its files cannot be read.
         """
         try:
+            local_replicas(self._settings.storage_path)
             while not stop():
                 self._turn()
                 alive()
@@ -194,6 +196,14 @@ class Archiver:
                 del self._followers[shard], self._progress[shard]
                 self._gone.add(shard)
                 self._report(f"{named(shard)} is gone.")
+                self._forget_request(shard[0])
+
+    def _forget_request(self, collection: str) -> None:
+        """No backup can be made of a collection that is gone."""
+        request = requested_bases(self._settings.state_path).get(collection)
+        if request is not None and all(name != collection for name, _shard in self._followers):
+            take_back = partial(withdraw_request, self._settings.state_path, collection, request)
+            self._troubles.attempt("requests", take_back)
 
     def _poll(self, shard: Shard, follower: Follower) -> None:
         try:
