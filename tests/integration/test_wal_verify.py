@@ -13,6 +13,10 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils import errors
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog, timeline_key
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.repository_lock import (
+    RepositoryLock,
+    collection_lock,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import (
     VerifyReport,
     VerifyRequest,
@@ -157,3 +161,26 @@ def test_daily_runs_read_the_whole_log(
     assert run_module("backup_verify", {**params, "wal": False})["wal"] == []
     some = run_module("backup_verify", {**params, "sample_percent": 1})["wal"][0]
     assert some["bytes_read"] < verify(repository).wal[0]["bytes_read"]
+
+
+def test_what_a_copy_at_work_has_yet_to_bring_is_not_missing(
+    repository: Repository, standby: Repository, chunks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either it is still at work, or what was missing is there by now."""
+    gone = {key: standby.get(key) for key in chunks[4:6]}
+    standby.delete(list(gone))
+    with collection_lock(standby, "docs"):
+        report = verify(repository, standby, level="exists")
+    assert report.findings == []
+    assert any("standby: gaps in the archived logs are not told" in text for text in report.warnings)
+
+    enter = RepositoryLock.__enter__
+
+    def arriving(self: RepositoryLock) -> RepositoryLock:
+        held = enter(self)
+        for key, data in gone.items():
+            standby.put(key, data)
+        return held
+
+    monkeypatch.setattr(RepositoryLock, "__enter__", arriving)
+    assert findings(repository, standby, level="exists") == []

@@ -246,7 +246,9 @@ class _Run:
         content = self.request.level == CONTENT and choice.newest is None and choice.backup_ids is None
         for collection in dict.fromkeys(collection for collection, _backup_id in self.holders):
             reached = [region for region in self.regions if region.name not in self.health.down]
-            copies = look_at_wal(reached, collection, content, partial(is_due_today, percent=share, today=today))
+            copies = look_at_wal(
+                reached, collection, content, partial(is_due_today, percent=share, today=today), self.check
+            )
             if self.request.repair:
                 repair_wal(copies, collection, self.check)
             for copy in copies:
@@ -255,6 +257,10 @@ class _Run:
                 names = {"collection": collection, "backup_id": None}
                 self.report.findings += [{**names, **_entry(finding)} for finding in copy.findings]
                 self.report.changed |= any(finding.repaired for finding in copy.findings)
+                if copy.busy is not None:
+                    self.report.warnings.append(
+                        f"{copy.region.name}: gaps in the archived logs are not told. {copy.busy}"
+                    )
                 if copy.unreached is not None:
                     self.report.unreached.setdefault(copy.region.name, copy.unreached)
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import DamagedBackup, DrError, IntegrityError, ObjectNotFound, StoreError
+from ..errors import Busy, DamagedBackup, DrError, IntegrityError, ObjectNotFound, StoreError
 from ..formats.wal_chunk import read_chunk, require_continuous
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog, parse_timeline_key, timeline_key, timeline_prefix
@@ -34,7 +34,8 @@ CHAIN = "chain"
 class RegionLogs:
     """The archived logs of one collection in one region. ``unreached``: why it could not be asked to the end.
 
-    ``records``: the timelines with a valid record; ``size``: bytes of chunks that were read.
+    ``records``: the timelines with a valid record; ``size``: bytes of chunks that were read; ``busy``: why what is
+    missing could not be told from what another run has yet to bring.
     """
 
     region: Repository
@@ -43,6 +44,7 @@ class RegionLogs:
     records: set[ReplicaLog] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     size: int = 0
+    busy: str | None = None
 
     def found(self, key: str, problem: str, reason: str) -> None:
         """Add a finding."""
@@ -71,11 +73,12 @@ class RegionLogs:
 
 
 def look_at_wal(
-    regions: Sequence[Repository], collection: str, content: bool, is_due: Callable[[str], bool]
+    regions: Sequence[Repository], collection: str, content: bool, is_due: Callable[[str], bool], check: bool
 ) -> list[RegionLogs]:
     """Verify the archived logs in all regions at once; regions without any are left out.
 
-    ``content``: read the chunks whose keys are due.
+    ``content``: read the chunks whose keys are due. ``check``: take no locks, so that what a copy has yet to bring
+    looks as if it were missing.
     """
 
     def look(region: Repository) -> RegionLogs:
@@ -86,10 +89,13 @@ def look_at_wal(
             found.unreached = error.detail
         return found
 
-    with ThreadPoolExecutor(len(regions), thread_name_prefix="verify-wal") as threads:
+    with ThreadPoolExecutor(max(1, len(regions)), thread_name_prefix="verify-wal") as threads:
         copies = [each for each in threads.map(look, regions) if each.logs or each.unreached is not None]
     for copy in copies:
-        _find_gaps(copy, copies)
+        if not check:
+            _look_again(copy, collection)
+        if copy.busy is None:
+            _find_gaps(copy, copies)
         for finding in copy.findings:
             others = copies if finding.problem != CHAIN else []
             finding.healthy = [each.region.name for each in others if each is not copy and each.has(finding.object)]
@@ -146,14 +152,37 @@ def _compare(found: RegionLogs, before: ChunkHeader | None, after: ChunkHeader) 
         found.found(after.key, CHAIN, error.detail)
 
 
+def _look_again(copy: RegionLogs, collection: str) -> None:
+    """List timelines with gaps once more, while no copy is at work that may be filling them."""
+    broken = [log for log, stored in copy.logs.items() if _gaps(stored)]
+    if not broken:
+        return
+    try:
+        with collection_lock(copy.region, collection):
+            copy.logs |= {log: chunks(copy.region, log) for log in broken}
+    except Busy as error:
+        copy.busy = error.detail
+    except StoreError:
+        # Credentials that may only read: what was seen counts.
+        return
+
+
+def _gaps(stored: Sequence[StoredChunk]) -> list[tuple[int, int]]:
+    """First and last index (inclusive) of what is missing between these chunks."""
+    found = []
+    following = stored[0].first if stored else 0
+    for chunk in stored:
+        if chunk.first > following:
+            found.append((following, chunk.first - 1))
+        following = max(following, chunk.last + 1)
+    return found
+
+
 def _find_gaps(copy: RegionLogs, copies: Sequence[RegionLogs]) -> None:
     """Name the chunks that others have of what is missing, and the entries that nobody has."""
     for log, stored in copy.logs.items():
-        following = stored[0].first if stored else 0
-        for chunk in stored:
-            if chunk.first > following:
-                _find_missing(copy, copies, log, following, chunk.first - 1)
-            following = max(following, chunk.last + 1)
+        for first, last in _gaps(stored):
+            _find_missing(copy, copies, log, first, last)
 
 
 def _find_missing(copy: RegionLogs, copies: Sequence[RegionLogs], log: ReplicaLog, first: int, last: int) -> None:
