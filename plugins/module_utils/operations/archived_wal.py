@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from ..errors import BucketNotFound, DamagedBackup, IntegrityError, StoreDenied, StoreError, StoreUnreachable
@@ -21,6 +22,8 @@ from .verified_parts import SourceHealth
 
 # Reading a header waits for the store, not for this host.
 _READERS = 16
+# Reading a chunk keeps a core busy, with hashing and unpacking; each one that is held takes its size in memory.
+_CHUNKS_AHEAD = 2
 _NOT_REACHED = (StoreUnreachable, StoreDenied, BucketNotFound)
 _Found = TypeVar("_Found")
 
@@ -80,6 +83,17 @@ class ArchivedWal:
             return entries
 
         return self._first_right(header.key, read)
+
+    def entries_of(self, headers: Iterable[ChunkHeader]) -> Iterator[Entries]:
+        """The ``entries`` of each chunk, in order. While one is used the next ones are read."""
+        ahead: deque[Future[Entries]] = deque()
+        with ThreadPoolExecutor(_CHUNKS_AHEAD, thread_name_prefix="wal-chunk") as readers:
+            for header in headers:
+                if len(ahead) == _CHUNKS_AHEAD:
+                    yield ahead.popleft().result()
+                ahead.append(readers.submit(self.entries, header))
+            while ahead:
+                yield ahead.popleft().result()
 
     def position(self, log: ReplicaLog) -> Position | None:
         """The newest that the archiver said of this timeline, in any source."""

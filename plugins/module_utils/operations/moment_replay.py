@@ -126,8 +126,8 @@ class MomentReplay:
         yield _header(moment, member)
         joiner = Joiner(moment.base_last + 1, moment.cut.last)
         yield joiner.header
-        for needed in moment.chunks:
-            yield from joiner.add(self._archive.entries(needed.header))
+        for entries in self._archive.entries_of(needed.header for needed in moment.chunks):
+            yield from joiner.add(entries)
         joiner.finish()
         yield padding(member) + END_OF_ARCHIVE
 
@@ -162,8 +162,8 @@ class MomentReplay:
     def _prove_chunks(self, moment: ShardMoment) -> None:
         joiner = Joiner(moment.base_last + 1, moment.cut.last)
         size = len(joiner.header)
-        for needed in moment.chunks:
-            entries = self._archive.entries(needed.header)
+        archived = self._archive.entries_of(needed.header for needed in moment.chunks)
+        for needed, entries in zip(moment.chunks, archived, strict=True):
             size += sum(map(len, joiner.add(entries)))
             for index, entry in entries.items(needed.first, needed.last + 1):
                 self._look_at(index, entry)
