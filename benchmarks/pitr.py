@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Restore to a moment: how fast ours replays an archived log, against Qdrant's own replay of that log when it starts.
 
-The log is what one shard wrote after its base: upserts of 100 points with a vector each, until Qdrant was killed, which
-had flushed nothing of it. Each side is measured with the log and without it, and the difference is the replay: for ours
-a restore to the latest moment less a restore of the base (reading, proving, sending and replaying the log, and writing
-it to the target's disk), for Qdrant a start on the killed node's storage less a start on the storage of the base.
+Two kinds of log, as one shard wrote them after its base until Qdrant was killed, which had flushed none of them: long
+entries (upserts of 100 points with 768 numbers) and short ones (one point with 128 numbers). Each side is measured with
+the log and without it, and the difference is the replay. For ours that is a restore to the latest moment less one of
+the base, so reading, proving and sending the log, and writing it to the target's disk, count as well. For Qdrant it is
+a start on the killed node's storage less a start on the storage of the base.
 
 ``PITR_QUICK=1`` measures small logs once, to try it.
 """
@@ -37,9 +38,8 @@ from tools.servers import JuiceFSGateway, QdrantServer
 
 QUICK = bool(os.environ.get("PITR_QUICK"))
 RUNS = 1 if QUICK else 5
+# Of the log with long entries; that with short ones has an eighth of the largest one.
 SIZES_MIB = (8, 32) if QUICK else (64, 256)
-DIMENSIONS = 768
-BATCH = 100
 # As the archiver seals its chunks.
 CHUNK_BYTES = 8 << 20
 METHOD = (
@@ -49,11 +49,26 @@ METHOD = (
 )
 # Nothing of the log is flushed, so that all of it is replayed; and no index is built meanwhile.
 _BODY: dict[str, Any] = {
-    "vectors": {"size": DIMENSIONS, "distance": "Dot", "on_disk": True},
     "shard_number": 1,
     "optimizers_config": {"indexing_threshold": 0, "flush_interval_sec": 3600},
 }
 _numbers = count()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Of a log: ``points`` an entry, ``dimensions`` numbers a point."""
+
+    points: int
+    dimensions: int
+
+    @property
+    def entry_bytes(self) -> int:
+        """About: a number takes a mark and four bytes."""
+        return self.points * (self.dimensions * 5 + 100)
+
+
+LONG, SHORT = Kind(100, 768), Kind(1, 128)
 
 
 @dataclass(frozen=True)
@@ -73,24 +88,33 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as name, JuiceFSGateway(Path(name) / "juicefs") as server:
         folder = Path(name)
         server.create_bucket("backups")
-        results = {size: _measure(_log(folder / str(size), size << 20, server), folder) for size in SIZES_MIB}
-    largest = results[SIZES_MIB[-1]]
-    peaks = {size: result.pop("peak_rss_mib") for size, result in results.items()}
-    write("pitr", {**largest, "peak_rss_mib": peaks, "by_size_mib": results, "runs": RUNS, "method": METHOD})
+        long = {size: _measure(_log(folder / f"long-{size}", LONG, size << 20, server)) for size in SIZES_MIB}
+        short = _measure(_log(folder / "short", SHORT, SIZES_MIB[-1] << 17, server))
+    peaks = {size: result.pop("peak_rss_mib") for size, result in long.items()}
+    result = {
+        "replay_ratio": min(long[SIZES_MIB[-1]]["replay_ratio"], short["replay_ratio"]),
+        "peak_rss_mib": peaks,
+        "long_entries": long,
+        "short_entries": short,
+        "runs": RUNS,
+        "method": METHOD,
+    }
+    write("pitr", result)
 
 
-def _log(folder: Path, size: int, server: Any) -> Log:
+def _log(folder: Path, kind: Kind, size: int, server: Any) -> Log:
     store = {**location(server, "none"), "cluster": folder.name}
     # In a process of its own: a child's peak memory counts from that of its parent.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as maker:
-        return maker.submit(_make, folder, size, store).result()
+        return maker.submit(_make, folder, kind, size, store).result()
 
 
-def _make(folder: Path, size: int, store: dict[str, Any]) -> Log:
+def _make(folder: Path, kind: Kind, size: int, store: dict[str, Any]) -> Log:
     base, killed = folder / "base", folder / "killed"
     with QdrantServer(killed) as server:
         qdrant = Qdrant(QdrantConnection(server.url))
-        qdrant.create_collection("bench", _BODY)
+        vectors = {"size": kind.dimensions, "distance": "Dot", "on_disk": True}
+        qdrant.create_collection("bench", {**_BODY, "vectors": vectors})
         with Repository(StoreLocation(**store)) as repository:
             archive = PolledArchive(qdrant, server.storage_path, repository, "bench", "aaaaaa")
             archive.poll()
@@ -98,7 +122,7 @@ def _make(folder: Path, size: int, store: dict[str, Any]) -> Log:
             server.stop()
             shutil.copytree(server.storage_path, base / "storage")
             server.start()
-            points = _fill(server, archive, size)
+            points = _fill(server, archive, kind, size)
             archive.close()
         server.kill()
     wal = killed / "storage" / "collections" / "bench" / "0" / "wal"
@@ -106,27 +130,28 @@ def _make(folder: Path, size: int, store: dict[str, Any]) -> Log:
     return Log(points, written, store, base, killed)
 
 
-def _fill(server: QdrantServer, archive: PolledArchive, size: int) -> int:
+def _fill(server: QdrantServer, archive: PolledArchive, kind: Kind, size: int) -> int:
     import numpy as np
     from qdrant_client import QdrantClient, models
 
-    client = QdrantClient(url=server.url, grpc_port=server.grpc_port, prefer_grpc=True, timeout=300)
+    client = QdrantClient(
+        url=server.url, grpc_port=server.grpc_port, prefer_grpc=True, timeout=300, check_compatibility=False
+    )
     random = np.random.default_rng(20261122)
-    # In the log a number takes a mark and four bytes.
-    in_bytes = BATCH * DIMENSIONS * 5
-    batches, each_chunk = size // in_bytes, CHUNK_BYTES // in_bytes
-    for number in range(batches):
-        vectors = random.standard_normal((BATCH, DIMENSIONS), dtype=np.float32)
-        ids = list(range(number * BATCH, (number + 1) * BATCH))
+    entries, each_chunk = size // kind.entry_bytes, CHUNK_BYTES // kind.entry_bytes
+    for number in range(entries):
+        vectors = random.standard_normal((kind.points, kind.dimensions), dtype=np.float32)
+        ids = list(range(number * kind.points, (number + 1) * kind.points))
         payloads = [{"group": each % 17, "name": f"point {each}"} for each in ids]
         client.upsert("bench", models.Batch(ids=ids, vectors=vectors.tolist(), payloads=payloads), wait=True)
-        if number % each_chunk == each_chunk - 1 or number == batches - 1:
+        if number % each_chunk == each_chunk - 1 or number == entries - 1:
             archive.poll()
-    return batches * BATCH
+    return entries * kind.points
 
 
-def _measure(log: Log, folder: Path) -> dict[str, Any]:
-    with QdrantServer(folder / f"target-{next(_numbers)}") as node:
+def _measure(log: Log) -> dict[str, Any]:
+    folder = log.base.parent
+    with QdrantServer(folder / "target") as node:
         contestants = {
             "ours": lambda: _restore(node, log, latest=True),
             "ours, base": lambda: _restore(node, log, latest=False),
