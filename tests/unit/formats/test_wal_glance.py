@@ -43,9 +43,9 @@ BATCH = st.fixed_dictionaries(
 ONE = {"id": 1, "vector": {"a": [0.1] * 8}, "payload": {}}
 
 
-def entry(name: str, body: Any, clock: dict[str, Any] | None = CLOCK) -> bytes:
+def entry(name: str, body: Any, clocked: bool = True) -> bytes:
     """As Qdrant writes it: a map without a length, numbers as short as they go."""
-    end = cbor2.dumps("clock_tag") + cbor2.dumps(clock) if clock is not None else b""
+    end = cbor2.dumps("clock_tag") + cbor2.dumps(CLOCK) if clocked else b""
     return b"\xbf" + cbor2.dumps(name) + _dumps(body) + end + b"\xff"
 
 
@@ -69,9 +69,9 @@ def same(glanced: Operation, decoded: Operation) -> bool:
     return replace(glanced, ids=None) == replace(decoded, ids=None)
 
 
-@given(POINTS | BATCH.map(lambda batch: {"batch": batch}), st.sampled_from([CLOCK, None]))
-def test_a_glance_says_what_decoding_says(body: dict[str, Any], clock: dict[str, Any] | None) -> None:
-    written = entry("upsert_points", body, clock)
+@given(POINTS | BATCH.map(lambda batch: {"batch": batch}), st.booleans())
+def test_a_glance_says_what_decoding_says(body: dict[str, Any], clocked: bool) -> None:
+    written = entry("upsert_points", body, clocked)
     decoded = describe(written)
     assert decoded.kind == "upsert"
     assert same(glance(written), decoded)
