@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,6 +36,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.res
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.node_files import ack_indexes
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.counted_writes import CountingWriter, counted, make_loaded
 from tests.proofs import wait_for
 from tools.servers import QdrantServer
 
@@ -139,38 +139,12 @@ def test_counts_are_exact_where_the_log_proves_that_nothing_was_written(
         assert "has 199 points, and the backup counted 200 before and after" in checked["unmeasured"][0]
 
 
-class Writer(threading.Thread):
-    """Writes points 1, 2, 3, ... one by one, and each time the same number to point 0. ``acknowledged`` is the last."""
-
-    def __init__(self, qdrant: Qdrant, name: str, size: int) -> None:
-        super().__init__(daemon=True)
-        self.qdrant, self.name, self.vector = qdrant, name, [9] * (size - 1)
-        self.acknowledged = 0
-        self.ending = threading.Event()
-
-    def run(self) -> None:
-        while not self.ending.is_set():
-            number = self.acknowledged + 1
-            vector = [number, *self.vector]
-            points = [{"id": place, "vector": vector, "payload": {"n": number}} for place in (number, 0)]
-            self.qdrant.call("PUT", f"/collections/{self.name}/points", {"points": points}, {"wait": False})
-            self.acknowledged = number
-
-
 @pytest.mark.parametrize("sees_storage", [True, False], ids=["storage seen", "storage not seen"])
 def test_a_backup_under_writes_is_a_prefix_without_gaps(
     qdrant: Qdrant, qdrant_server: QdrantServer, repository: Repository, collection: str, sees_storage: bool
 ) -> None:
-    # Several segments, which Qdrant copies one after another while writes go to all of them.
-    size, loaded = 64, 4000
-    optimizers = {"default_segment_number": 4, "indexing_threshold": 0, "flush_interval_sec": 1}
-    qdrant.create_collection(
-        collection, {"vectors": {"size": size, "distance": "Dot"}, "optimizers_config": optimizers}
-    )
-    for start in range(0, loaded, 500):
-        batch = [{"id": 10**9 + n, "vector": [1 + n % 8] * size} for n in range(start, start + 500)]
-        qdrant.call("PUT", f"/collections/{collection}/points", {"points": batch}, {"wait": True})
-    writer = Writer(qdrant, collection, size)
+    make_loaded(qdrant, collection)
+    writer = CountingWriter(qdrant, collection)
     writer.start()
     try:
         wait_for(lambda: writer.acknowledged > 500, "some writes")
@@ -182,9 +156,7 @@ def test_a_backup_under_writes_is_a_prefix_without_gaps(
         writer.join()
     assert writer.acknowledged > acknowledged_before, "there were writes while the backup was made"
     target = restore([qdrant], [repository], RestoreRequest(collection, target=f"{collection}-then"))["target"]
-    found = {point["id"]: point["payload"].get("n") for point in qdrant.scroll(target, vectors=False)}
-    newest = found.pop(0)
-    assert {number for number in found if number >= 10**9} == set(range(10**9, 10**9 + loaded))
-    assert {number: n for number, n in found.items() if number < 10**9} == {n: n for n in range(1, newest + 1)}
+    newest, wrong = counted(qdrant, target)
+    assert wrong == set()
     assert acknowledged_before <= newest <= writer.acknowledged
     assert "no recall is recorded for the vector: writes changed the neighbours of every probe" in made["warnings"]
