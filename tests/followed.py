@@ -145,7 +145,12 @@ def followed_collections(server: QdrantServer, s3_server: SeaweedServer) -> Iter
             cleanup.callback(discard, qdrant, name)
             archive = PolledArchive(qdrant, server.storage_path, repository, name, secrets.token_hex(3))
             made = Followed(qdrant, server, repository, name, archive, create)
-            cleanup.callback(lambda: made.archive.close())
+
+            def close() -> None:
+                # A test may have begun another archive meanwhile.
+                made.archive.close()
+
+            cleanup.callback(close)
             if points:
                 made.upsert(0, points)
             return made

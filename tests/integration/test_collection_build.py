@@ -56,6 +56,7 @@ MODULES = {
     "collection_check",
     "node_info",
     "restore",
+    "restore_points",
     "snapshot",
     "snapshot_info",
     "wal_archive_info",
