@@ -153,9 +153,11 @@ class MomentSearch:
         last = shard["wal"]["last"]
         begun, ended = _window(shard, manifest)
         logs = self.archive.timelines(shard["shard"], str(shard["peer_id"]))
-        followed = [log for log in logs if layout.backup_time(log.timeline) <= ended][-1:]
+        # What began in the last second of the snapshot, or later, is looked at after what surely began before.
+        followed = [log for log in logs if layout.backup_time(log.timeline) + _SECOND <= ended][-1:]
+        later = [log for log in logs if layout.backup_time(log.timeline) + _SECOND > ended]
         before = [log for log in followed if layout.backup_time(log.timeline) + _SECOND <= begun]
-        for log in [*followed, *(log for log in logs if layout.backup_time(log.timeline) > ended)]:
+        for log in [*followed, *later]:
             headers = self.archive.headers(log, last)
             shares = bool(headers) and headers[0].first <= last and has_entries(shard)
             if shares or (log in before and headers and headers[0].first <= last + 1):
