@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +22,13 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import newest_committed
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import make_sharded
 from tests.hosts.controller import Playbook, addresses, generated_key, on, power, qdrant, repository
-from tests.proofs import holdings, verify_all, wait_for
+from tests.proofs import answers, holdings, verify_all, wait_for
 
 # The cluster's name in the store -> its hosts.
 FLEET = {"a": addresses("cluster_a"), "b": addresses("cluster_b"), "c": addresses("alone")}
@@ -32,6 +36,11 @@ HOSTS = [name for hosts in FLEET.values() for name in hosts]
 ALONE = FLEET["c"]["c1"]
 AGENT_FILES = "/etc/qdrant-dr/config.json /etc/qdrant-dr/credentials.json"
 STAMP = "/var/lib/systemd/timers/stamp-qdrant-dr-backup.timer"
+ARCHIVED = "archived"
+ARCHIVER = "qdrant-dr-archive-wal.service"
+STORAGE, REQUESTS = "/var/lib/qdrant/storage", "/var/lib/qdrant-dr/state/base-needed"
+# The seal interval of the inventory, and what looking and sending may take.
+ARCHIVED_SECONDS = 2.0 + 8.0
 
 
 def node(address: str, api_key: str | None = None) -> Qdrant:
@@ -175,3 +184,103 @@ def test_systemd_verifies_and_prunes(stores: dict[str, Repository]) -> None:
         assert started.returncode == 0, on(ALONE, f"journalctl --unit qdrant-dr-{name}.service").stdout
     assert list(stores["c"].list("of-c/verified/"))
     assert (before, committed(stores)["c"]) == (3, 2)
+
+
+def make_archived() -> None:
+    node(ALONE).create_collection(ARCHIVED, {"vectors": {"size": 4, "distance": "Dot"}, "shard_number": 1})
+
+
+def write_archived() -> int:
+    """Write a few points; returns the number of their entry in the log."""
+    points = [{"id": number, "vector": [number, 1, 2, 3]} for number in range(20)]
+    path = f"/collections/{ARCHIVED}/points"
+    return int(node(ALONE).call("PUT", path, {"points": points}, {"wait": True})["operation_id"])
+
+
+def archive(stores: dict[str, Repository]) -> dict[str, Any]:
+    return restorable(stores["c"], ARCHIVED).as_result(utc_now())
+
+
+def holds(stores: dict[str, Repository], entry: int) -> bool:
+    return any(shard["last_index"] >= entry for shard in archive(stores)["shards"])
+
+
+def wait_for_base(stores: dict[str, Repository], backups: int) -> None:
+    """Wait until the archive goes on from the newest of so many backups, and nobody asks for another one."""
+
+    def is_met() -> bool:
+        found = archive(stores)
+        return len(found["backups"]) == backups and found["continued"] and not on(ALONE, f"ls {REQUESTS}").stdout
+
+    wait_for(is_met, f"backup {backups} and the request taken back")
+
+
+def shown(setting: str) -> str:
+    """What systemd says of the archiver."""
+    return on(ALONE, f"systemctl show {ARCHIVER} -P {setting}").stdout.strip()
+
+
+def journal() -> str:
+    """What the archiver and the backups said, for a test that fails."""
+    return on(ALONE, f"journalctl --no-pager --unit {ARCHIVER} --unit qdrant-dr-backup.service").stdout[-3000:]
+
+
+def test_the_archiver_runs_since_the_boot_and_is_confined() -> None:
+    units = f"{ARCHIVER} qdrant-dr-base-needed.path"
+    assert on(ALONE, f"systemctl is-active {units}").stdout.split() == ["active"] * 2, journal()
+    assert (shown("User"), shown("NRestarts")) == ("qdrant-dr", "0"), journal()
+    verdict = on(ALONE, f"systemd-analyze security --no-pager --threshold=20 {ARCHIVER}")
+    assert verdict.returncode == 0, verdict.stdout[-200:]
+
+
+def test_not_even_root_could_write_to_qdrants_files_as_the_archiver_sees_them() -> None:
+    inside = f"nsenter --mount --target $(systemctl show {ARCHIVER} -P MainPID)"
+    own = on(ALONE, f"{inside} touch /var/lib/qdrant-dr/spool/try && rm /var/lib/qdrant-dr/spool/try")
+    assert own.returncode == 0, own.stderr
+    for path in (STORAGE, "/etc/qdrant-dr", "/opt/qdrant-dr"):
+        refused = on(ALONE, f"{inside} touch {path}/try")
+        assert (refused.returncode, refused.stderr.rpartition(": ")[2]) == (1, "Read-only file system\n")
+
+
+def test_a_new_log_gets_the_backup_that_its_archive_begins_from(stores: dict[str, Repository]) -> None:
+    make_archived()
+    write_archived()
+    wait_for_base(stores, 1)
+
+
+def test_what_is_written_is_in_the_repository_within_seconds(stores: dict[str, Repository]) -> None:
+    entry = write_archived()
+    began = time.monotonic()
+    wait_for(lambda: holds(stores, entry), "the entry in the archive")
+    assert time.monotonic() - began < ARCHIVED_SECONDS
+    status = on(ALONE, "runuser -u qdrant-dr -- qdrant-dr status")
+    assert status.returncode == 0, status.stdout + status.stderr
+
+
+def test_a_collection_made_anew_gets_a_backup_too(stores: dict[str, Repository]) -> None:
+    node(ALONE).delete_collection(ARCHIVED)
+    make_archived()
+    write_archived()
+    wait_for_base(stores, 2)
+    assert len(archive(stores)["gaps"]) == 1
+
+
+def test_a_request_that_nobody_was_there_to_see_is_met_when_the_archiver_starts(stores: dict[str, Repository]) -> None:
+    on(ALONE, f"systemctl stop {ARCHIVER} qdrant-dr-base-needed.path")
+    on(ALONE, f"runuser -u qdrant-dr -- touch {REQUESTS}/{ARCHIVED}.json")
+    on(ALONE, f"systemctl start {ARCHIVER}")
+    wait_for_base(stores, 3)
+
+
+def test_the_archive_goes_on_after_a_reboot(stores: dict[str, Repository]) -> None:
+    before = archive(stores)
+    power("stop", "c1")
+    power("start", "c1")
+    wait_for(lambda: answers(node(ALONE)), "Qdrant after the boot")
+    entry = write_archived()
+    wait_for(lambda: holds(stores, entry), "the entry in the archive")
+    after = archive(stores)
+    assert (after["continued"], after["backups"], after["gaps"]) == (True, before["backups"], before["gaps"])
+    assert (shown("ActiveState"), shown("NRestarts")) == ("active", "0"), journal()
+    told = on(ALONE, "journalctl --unit 'qdrant-dr-*'; cat /etc/qdrant-dr/wal-archive.json").stdout
+    assert generated_key() not in told
