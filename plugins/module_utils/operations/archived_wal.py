@@ -8,15 +8,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from ..errors import BucketNotFound, DamagedBackup, IntegrityError, StoreDenied, StoreError, StoreUnreachable
-from ..formats.layout import is_backup_id
+from ..formats.layout import backup_time, is_backup_id
 from ..formats.wal_chunk import read_chunk
 from ..formats.wal_chunk_header import MAX_HEADER, ChunkHeader
 from ..formats.wal_join import Entries
-from ..formats.wal_layout import ReplicaLog, chunk_key, parse_chunk_key, positions_key, replica_prefix, timeline_prefix
+from ..formats.wal_layout import (
+    ReplicaLog,
+    chunk_key,
+    parse_chunk_key,
+    positions_key,
+    replica_prefix,
+    timeline_key,
+    timeline_prefix,
+)
 from ..formats.wal_positions import Position, Positions
+from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
 from .verified_parts import SourceHealth
 
@@ -25,6 +35,8 @@ _READERS = 16
 # Reading a chunk keeps a core busy, with hashing and unpacking; each one that is held takes its size in memory.
 _CHUNKS_AHEAD = 2
 _NOT_REACHED = (StoreUnreachable, StoreDenied, BucketNotFound)
+# A timeline's name is cut to whole seconds.
+_SECOND = timedelta(seconds=1)
 _Found = TypeVar("_Found")
 
 
@@ -38,6 +50,7 @@ class ArchivedWal:
         self.broken: dict[ReplicaLog, str] = {}
         self._sizes: dict[tuple[str, str], int] = {}
         self._headers: dict[str, ChunkHeader] = {}
+        self._started: dict[ReplicaLog, datetime] = {}
 
     def timelines(self, shard: int, replica: str) -> list[ReplicaLog]:
         """Those of one replica, oldest first."""
@@ -46,6 +59,22 @@ class ArchivedWal:
         for found in self._ask_all(prefix, lambda source: set(source.folders(prefix))):
             names |= set(filter(is_backup_id, found))
         return [ReplicaLog(self.collection, shard, replica, name) for name in sorted(names)]
+
+    def started(self, log: ReplicaLog) -> datetime:
+        """When the archiver began to follow it (aware); if no source can tell, the end of the second in its name."""
+
+        def read(source: Repository) -> datetime:
+            record = Timeline.parse(source.get(timeline_key(log)))
+            if record.log != log:
+                raise IntegrityError("It is the record of another timeline.")
+            return record.started
+
+        if log not in self._started:
+            try:
+                self._started[log] = self._first_right(timeline_key(log), read)
+            except DamagedBackup:
+                self._started[log] = backup_time(log.timeline) + _SECOND
+        return self._started[log]
 
     def headers(self, log: ReplicaLog, first: int = 0) -> list[ChunkHeader]:
         """The headers of the unbroken run of chunks that begins with the one that has the entry ``first``, or with the

@@ -25,7 +25,6 @@ from .catalogue import find_backup, finished
 
 # A base that does not do is seldom followed by an older one that does.
 _BASES_TRIED = 10
-# The time in a timeline's name is cut to whole seconds.
 _SECOND = timedelta(seconds=1)
 
 Json = dict[str, Any]
@@ -152,11 +151,10 @@ class MomentSearch:
         """
         last = shard["wal"]["last"]
         begun, ended = _window(shard, manifest)
-        logs = self.archive.timelines(shard["shard"], str(shard["peer_id"]))
-        # What began in the last second of the snapshot, or later, is looked at after what surely began before.
-        followed = [log for log in logs if layout.backup_time(log.timeline) + _SECOND <= ended][-1:]
-        later = [log for log in logs if layout.backup_time(log.timeline) + _SECOND > ended]
-        before = [log for log in followed if layout.backup_time(log.timeline) + _SECOND <= begun]
+        logs = sorted(self.archive.timelines(shard["shard"], str(shard["peer_id"])), key=self.archive.started)
+        followed = [log for log in logs if self.archive.started(log) <= ended][-1:]
+        later = [log for log in logs if self.archive.started(log) > ended]
+        before = [log for log in followed if self.archive.started(log) <= begun]
         for log in [*followed, *later]:
             headers = self.archive.headers(log, last)
             shares = bool(headers) and headers[0].first <= last and has_entries(shard)
@@ -213,10 +211,12 @@ def _next_base(search: MomentSearch, sources: Sequence[Repository]) -> tuple[dat
     later: list[Manifest] = []
 
     def remember(manifest: Manifest) -> bool:
-        if search.request.time is None or finished(manifest) <= search.request.time:
-            return True
-        later[:] = [manifest]
-        return False
+        time = search.request.time
+        if time is not None and finished(manifest) > time:
+            later[:] = [manifest]
+            return False
+        # Ids tell whole seconds: of two backups in one, the older one may come first.
+        return time is None or layout.backup_time(manifest.backup_id) + _SECOND <= time
 
     with suppress(BackupNotFound):
         find_backup(sources, search.archive.collection, fits=remember)
