@@ -48,8 +48,8 @@ from .share import utc_now
 from .wal_copy import WalCopy, wal_copies
 from .wal_prune import BaseLogs, base_logs
 
-# One is read back while the next one is written.
-_OBJECTS_AT_ONCE = 2
+# Some are read back while others are written. Together they hold so many parts in memory.
+_OBJECTS_AT_ONCE, _PARTS_IN_MEMORY = 4, 8
 _Item = TypeVar("_Item")
 
 
@@ -233,6 +233,11 @@ class _BackupCopy:
     def manifest_key(self) -> str:
         return layout.manifest_key(self.manifest.collection, self.manifest.backup_id)
 
+    @property
+    def parts_at_once(self) -> int:
+        """How many parts of one object are on their way, so that all of them together fit into the memory."""
+        return _PARTS_IN_MEMORY // min(_OBJECTS_AT_ONCE, len(self.manifest.shards))
+
     def objects(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Key and description of each object, in the order of the shards."""
         for shard in self.manifest.shards:
@@ -328,8 +333,8 @@ def _copy_object(copy: _BackupCopy, key: str, stored: dict[str, Any]) -> str:
     if copy.destination.same_endpoint(copy.source) and _copied_by_server(copy, key, stored):
         method = "server"
     else:
-        write_object([copy.source], copy.destination, key, stored)
-        prove_object(copy.destination, key, stored)
+        write_object([copy.source], copy.destination, key, stored, at_once=copy.parts_at_once)
+        prove_object(copy.destination, key, stored, ahead=copy.parts_at_once)
         method = "stream"
     _write_sidecar(copy.destination, key, stored)
     return method

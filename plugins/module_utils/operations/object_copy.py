@@ -20,8 +20,8 @@ _READ_AHEAD = 3
 CHECK_STORE = "Run again; if it repeats, see with bucket_check what the store ignores."
 
 
-def prove_object(repository: Repository, key: str, stored: dict[str, Any]) -> None:
-    """Read an object back and compare it with the manifest.
+def prove_object(repository: Repository, key: str, stored: dict[str, Any], ahead: int = _READ_AHEAD) -> None:
+    """Read an object back, ``ahead`` parts at a time, and compare it with the manifest.
 
     Raises ObjectNotFound, DamagedBackup or EncryptionRefused.
     """
@@ -29,7 +29,7 @@ def prove_object(repository: Repository, key: str, stored: dict[str, Any]) -> No
     if info.size != stored["size"]:
         raise DamagedBackup(f"{repository.url(key)} has {info.size} bytes instead of {stored['size']}.")
     repository.verify_encryption(info)
-    read_object([repository], key, stored)
+    read_object([repository], key, stored, ahead=ahead)
 
 
 def put_proved(repository: Repository, key: str, data: bytes, content_type: str) -> None:
@@ -44,10 +44,14 @@ def put_proved(repository: Repository, key: str, data: bytes, content_type: str)
 
 
 def read_object(
-    sources: Sequence[Repository], key: str, stored: dict[str, Any], health: SourceHealth | None = None
+    sources: Sequence[Repository],
+    key: str,
+    stored: dict[str, Any],
+    health: SourceHealth | None = None,
+    ahead: int = _READ_AHEAD,
 ) -> None:
     """Read all parts of an object, each from the first source that has it right; raises what ``VerifiedParts`` does."""
-    with VerifiedParts(sources, key, stored, prefetch=_READ_AHEAD, health=health) as parts:
+    with VerifiedParts(sources, key, stored, prefetch=ahead, health=health) as parts:
         for _part in parts:
             pass
 
@@ -58,8 +62,9 @@ def write_object(
     key: str,
     stored: dict[str, Any],
     health: SourceHealth | None = None,
+    at_once: int = PARTS_AT_ONCE,
 ) -> None:
-    """Get each part, prove it, and only then put it; ``PARTS_AT_ONCE`` of them at a time.
+    """Get each part, prove it, and only then put it; ``at_once`` of them at a time.
 
     The destination may be one of the sources: its object stays as it is until the new one is complete.
     """
@@ -74,7 +79,7 @@ def write_object(
     def move(number: int) -> StoredPart:
         return destination.put_part(key, upload_id, number, parts.fetch(number), digests[number - 1])
 
-    threads = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="copy-part")
+    threads = ThreadPoolExecutor(at_once, thread_name_prefix="copy-part")
     try:
         done = list(threads.map(move, range(1, len(digests) + 1)))
         destination.complete_upload(key, upload_id, done)
