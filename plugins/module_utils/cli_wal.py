@@ -14,6 +14,7 @@ from .agent_config import AgentConfig
 from .cli_run import DONE, Answer, Json
 from .errors import InvalidInput
 from .formats.times import parse_moment
+from .operations.share import iso
 from .operations.wal_show import ShownEntry, ShowRequest, archived_entries, entries_on_disk
 from .stores.repository import Repository
 
@@ -103,4 +104,4 @@ def _line(entry: ShownEntry) -> str:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if moment is None else iso(moment)

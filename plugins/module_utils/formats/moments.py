@@ -84,10 +84,10 @@ class ArchivedLog:
     def at_time(self, time: datetime) -> Cut | Outside:
         """The log as it was at ``time`` (aware), without any entry that may have been written after it."""
         if time < self.since:
-            return Outside(f"the base may have what was written until {_text(self.since)}")
+            return Outside(f"the base may have what was written until {exact(self.since)}")
         taken = next((place for place, poll in enumerate(self._polls) if poll.before > time), len(self._polls))
         if taken == len(self._polls) and (self.until is None or self.until < time):
-            known = "its log was not archived after the base" if self.until is None else f"up to {_text(self.until)}"
+            known = "its log was not archived after the base" if self.until is None else f"up to {exact(self.until)}"
             return Outside(f"it is known {known} only" if self.until else known)
         ambiguous = any(poll.before <= time for poll in self._polls[taken:])
         cut = self._cut(taken)
@@ -114,5 +114,6 @@ class ArchivedLog:
         return until
 
 
-def _text(moment: datetime) -> str:
+def exact(moment: datetime) -> str:
+    """A UTC time to the last digit: so that one which is named can be asked for."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

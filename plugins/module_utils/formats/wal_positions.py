@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from .wal_layout import ReplicaLog
+
 SCHEMA_VERSION = 1
 KIND = "vectorops.qdrant_dr/wal-positions"
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -45,6 +47,11 @@ class Positions:
     written: datetime
     tool: dict[str, str]
     shards: dict[int, Position] = field(default_factory=dict)
+
+    def of(self, log: ReplicaLog) -> Position | None:
+        """What it says of this very timeline."""
+        position = self.shards.get(log.shard)
+        return position if position is not None and position.timeline == log.timeline else None
 
     def dump(self) -> bytes:
         """The text to store."""

@@ -12,23 +12,22 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from ..errors import BucketNotFound, DamagedBackup, IntegrityError, StoreDenied, StoreError, StoreUnreachable
-from ..formats.layout import backup_time, is_backup_id
-from ..formats.wal_chunk import read_chunk
-from ..formats.wal_chunk_header import MAX_HEADER, ChunkHeader
+from ..formats.layout import backup_time
+from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_join import Entries
-from ..formats.wal_layout import (
-    ReplicaLog,
-    chunk_key,
-    parse_chunk_key,
-    positions_key,
-    replica_prefix,
-    timeline_key,
-    timeline_prefix,
-)
+from ..formats.wal_layout import ReplicaLog, chunk_key, positions_prefix, replica_prefix, timeline_key, timeline_prefix
 from ..formats.wal_positions import Position, Positions
-from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
 from .verified_parts import SourceHealth
+from .wal_listing import (
+    StoredChunk,
+    chunks,
+    prove_chunk,
+    read_header,
+    read_positions,
+    read_timeline,
+    timelines,
+)
 
 # Reading a header waits for the store, not for this host.
 _READERS = 16
@@ -48,6 +47,7 @@ class ArchivedWal:
         self.sources, self.collection = list(sources), collection
         self.health = health or SourceHealth()
         self.broken: dict[ReplicaLog, str] = {}
+        self._told: list[dict[str, Positions]] | None = None
         self._sizes: dict[tuple[str, str], int] = {}
         self._headers: dict[str, ChunkHeader] = {}
         self._started: dict[ReplicaLog, datetime] = {}
@@ -55,23 +55,15 @@ class ArchivedWal:
     def timelines(self, shard: int, replica: str) -> list[ReplicaLog]:
         """Those of one replica, oldest first."""
         prefix = replica_prefix(self.collection, shard, replica)
-        names: set[str] = set()
-        for found in self._ask_all(prefix, lambda source: set(source.folders(prefix))):
-            names |= set(filter(is_backup_id, found))
-        return [ReplicaLog(self.collection, shard, replica, name) for name in sorted(names)]
+        found = self._ask_all(prefix, lambda source: timelines(source, self.collection, shard, replica))
+        return sorted({log for logs in found for log in logs}, key=lambda log: log.timeline)
 
     def started(self, log: ReplicaLog) -> datetime:
         """When the archiver began to follow it (aware); if no source can tell, the end of the second in its name."""
-
-        def read(source: Repository) -> datetime:
-            record = Timeline.parse(source.get(timeline_key(log)))
-            if record.log != log:
-                raise IntegrityError("It is the record of another timeline.")
-            return record.started
-
         if log not in self._started:
             try:
-                self._started[log] = self._first_right(timeline_key(log), read)
+                record = self._first_right(timeline_key(log), lambda source: read_timeline(source, log))
+                self._started[log] = record.started
             except DamagedBackup:
                 self._started[log] = backup_time(log.timeline) + _SECOND
         return self._started[log]
@@ -84,7 +76,7 @@ class ArchivedWal:
         """
         run: list[tuple[int, int]] = []
         self.broken.pop(log, None)
-        for low, high in self._spans(log):
+        for low, high in self._spans(log, first):
             following = run[-1][1] + 1 if run else max(first, low)
             if low > following:
                 self.broken[log] = f"the entries {following} to {low - 1} are missing in the archive"
@@ -106,7 +98,7 @@ class ArchivedWal:
         """
 
         def read(source: Repository) -> Entries:
-            found, entries = read_chunk(source.get(header.key))
+            found, entries = prove_chunk(source, header.key, source.get(header.key))
             if found != header:
                 raise IntegrityError("It is another chunk than that of its name.")
             return entries
@@ -126,40 +118,30 @@ class ArchivedWal:
 
     def position(self, log: ReplicaLog) -> Position | None:
         """The newest that the archiver said of this timeline, in any source."""
-        key = positions_key(self.collection, log.replica)
-        positions = []
-        for stored in self._ask_all(key, lambda source: Positions.parse(source.get(key))):
-            found = stored.shards.get(log.shard) if stored is not None else None
-            if found is not None and found.timeline == log.timeline and found.checked_at is not None:
-                positions.append((found.checked_at, found))
-        return max(positions, key=lambda each: each[0])[1] if positions else None
+        if self._told is None:
+            prefix = positions_prefix(self.collection)
+            self._told = list(self._ask_all(prefix, lambda source: read_positions(source, self.collection)))
+        positions = [told[log.replica].of(log) for told in self._told if log.replica in told]
+        known = [(each.checked_at, each) for each in positions if each is not None and each.checked_at is not None]
+        return max(known, key=lambda each: each[0])[1] if known else None
 
-    def _spans(self, log: ReplicaLog) -> list[tuple[int, int]]:
-        """First and last index (inclusive) of all chunks of a timeline, in order; of those with one beginning, the
-        longest first."""
-        prefix = timeline_prefix(log)
+    def _spans(self, log: ReplicaLog, first: int) -> list[tuple[int, int]]:
+        """First and last index (inclusive) of the chunks of a timeline with entries from ``first`` on, in order; of
+        those with one beginning, the longest first."""
 
         def ask(source: Repository) -> list[tuple[int, int]]:
-            found = []
-            for item in source.list(prefix):
-                parsed = parse_chunk_key(item.key)
-                if parsed is not None and parsed[0] == log:
-                    self._sizes[source.name, item.key] = item.size
-                    found.append(parsed[1:])
-            return found
+            found = chunks(source, log, first)
+            self._sizes |= {(source.name, chunk.key): chunk.size for chunk in found}
+            return [(chunk.first, chunk.last) for chunk in found]
 
-        spans = {span for found in self._ask_all(prefix, ask) for span in found}
+        spans = {span for found in self._ask_all(timeline_prefix(log), ask) for span in found}
         return sorted(spans, key=lambda span: (span[0], -span[1]))
 
     def _header(self, log: ReplicaLog, first: int, last: int) -> ChunkHeader:
         key = chunk_key(log, first, last)
 
         def read(source: Repository) -> ChunkHeader:
-            size = self._sizes.get((source.name, key), 0)
-            header = ChunkHeader.parse(source.get_range(key, 0, min(size, MAX_HEADER)))
-            if (header.key, header.cluster) != (key, source.location.cluster):
-                raise IntegrityError("It is another chunk than that of its name.")
-            return header
+            return read_header(source, StoredChunk(key, log, first, last, self._sizes.get((source.name, key), 0)))
 
         if key not in self._headers:
             self._headers[key] = self._first_right(key, read)

@@ -191,6 +191,13 @@ def _backup_ids(repository: Repository, collection: str) -> list[str]:
     return sorted(filter(layout.is_backup_id, repository.folders(layout.backups_prefix(collection))), reverse=True)
 
 
+def snapshot_window(manifest: Manifest, shard: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """When the snapshot that an entry of ``manifest.shards`` is from was begun and finished (UTC)."""
+    whole = {name: manifest.fields["window"].get(f"snapshot_{name}") for name in ("started", "finished")}
+    window = shard.get("window") or whole
+    return _moment(window.get("started"), manifest.backup_id), _moment(window.get("finished"), manifest.backup_id)
+
+
 def finished(manifest: Manifest) -> datetime:
     """When the last snapshot of a backup was finished (UTC)."""
     return _moment(manifest.fields["window"].get("snapshot_finished"), manifest.backup_id)

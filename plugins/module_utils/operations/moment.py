@@ -14,14 +14,14 @@ from typing import Any
 from ..errors import BackupNotFound, MomentNotRestorable
 from ..formats import layout
 from ..formats.manifest import Manifest
-from ..formats.moments import ArchivedLog, Cut, Outside
+from ..formats.moments import ArchivedLog, Cut, Outside, exact
 from ..formats.wal_chunk import Needed, cover
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog
 from ..stores.repository import Repository
 from .archived_wal import ArchivedWal
 from .base_log import has_entries
-from .catalogue import find_backup, finished
+from .catalogue import find_backup, finished, snapshot_window
 
 # A base that does not do is seldom followed by an older one that does.
 _BASES_TRIED = 10
@@ -150,7 +150,7 @@ class MomentSearch:
         by the entry that both have, that it is the base's; else it must have been followed before the snapshot.
         """
         last = shard["wal"]["last"]
-        begun, ended = _window(shard, manifest)
+        begun, ended = snapshot_window(manifest, shard)
         logs = sorted(self.archive.timelines(shard["shard"], str(shard["peer_id"])), key=self.archive.started)
         followed = [log for log in logs if self.archive.started(log) <= ended][-1:]
         later = [log for log in logs if self.archive.started(log) > ended]
@@ -223,16 +223,5 @@ def _next_base(search: MomentSearch, sources: Sequence[Repository]) -> tuple[dat
     return (search.since(later[0]), later[0].backup_id) if later else (None, None)
 
 
-def _window(shard: Json, manifest: Manifest) -> tuple[datetime, datetime]:
-    """When the snapshot of a shard was begun and finished (UTC)."""
-    window = shard.get("window") or {}
-    times = [datetime.fromisoformat(str(window[name]).replace("Z", "+00:00")) for name in window if name in _ENDS]
-    return (min(times), max(times)) if times else (layout.backup_time(manifest.backup_id), finished(manifest))
-
-
-_ENDS = ("started", "finished")
-
-
 def _iso(moment: datetime | None) -> str | None:
-    """To the last digit: so a time that is named can be asked for."""
-    return None if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return None if moment is None else exact(moment)

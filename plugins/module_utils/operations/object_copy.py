@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..errors import DamagedBackup
-from ..stores.repository import Repository, StoredPart
+from ..stores.repository import ObjectInfo, Repository, StoredPart
 from .verified_parts import SourceHealth, VerifiedParts
 
 # Parts in memory at once, read, proved and sent by a thread each.
@@ -32,13 +32,14 @@ def prove_object(repository: Repository, key: str, stored: dict[str, Any], ahead
     read_object([repository], key, stored, ahead=ahead)
 
 
-def put_proved(repository: Repository, key: str, data: bytes, content_type: str) -> None:
+def put_proved(repository: Repository, key: str, data: bytes, content_type: str) -> ObjectInfo:
     """Store a small object, and read it back where the store's answer does not show that it checked the bytes.
 
-    Raises ``DamagedBackup`` where it holds other bytes; that object is removed again.
+    Returns what the answer shows. Raises ``DamagedBackup`` where it holds other bytes; that object is removed again.
     """
-    if repository.put(key, data, content_type=content_type).checked or repository.get(key) == data:
-        return
+    info = repository.put(key, data, content_type=content_type)
+    if info.checked or repository.get(key) == data:
+        return info
     repository.delete([key])
     raise DamagedBackup(f"The store gave other bytes for {repository.url(key)} than were written.", CHECK_STORE)
 

@@ -15,16 +15,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import Busy, DamagedBackup, DrError, IntegrityError, ObjectNotFound, StoreError
-from ..formats.wal_chunk import read_chunk, require_continuous
+from ..formats.wal_chunk import require_continuous
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog, parse_timeline_key, timeline_key, timeline_prefix
-from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
 from .catalogue import READERS
 from .leftovers import exists
 from .repository_lock import collection_lock
 from .verify_backup import CONTENT, MISSING, Finding
-from .wal_listing import StoredChunk, chunks, first_chunk, replicas, timelines
+from .wal_listing import (
+    StoredChunk,
+    chunks,
+    first_chunk,
+    prove_chunk,
+    prove_record,
+    read_timeline,
+    replicas,
+    timelines,
+)
 
 # The chunk is sound in itself, and does not continue the one before it.
 CHAIN = "chain"
@@ -114,7 +122,7 @@ def _look(found: RegionLogs, collection: str, content: bool, is_due: Callable[[s
 def _look_at_record(found: RegionLogs, log: ReplicaLog) -> None:
     key = timeline_key(log)
     try:
-        _prove_record(found.region, key, found.region.get(key))
+        read_timeline(found.region, log)
         found.records.add(log)
     except ObjectNotFound:
         found.found(key, MISSING, "the record of the timeline is missing")
@@ -127,7 +135,7 @@ def _read_chunks(found: RegionLogs, stored: Sequence[StoredChunk]) -> None:
 
     def read(chunk: StoredChunk) -> ChunkHeader | str | None:
         try:
-            return _prove_chunk(found.region, chunk.key, found.region.get(chunk.key))
+            return prove_chunk(found.region, chunk.key, found.region.get(chunk.key))[0]
         except ObjectNotFound:
             return None
         except IntegrityError as error:
@@ -195,19 +203,6 @@ def _find_missing(copy: RegionLogs, copies: Sequence[RegionLogs], log: ReplicaLo
         copy.found(timeline_prefix(log), MISSING, f"the entries {first} to {last} are missing, and no region has them")
 
 
-def _prove_record(region: Repository, key: str, data: bytes) -> None:
-    record = Timeline.parse(data)
-    if (record.key, record.cluster) != (key, region.location.cluster):
-        raise IntegrityError("The record is that of another timeline.")
-
-
-def _prove_chunk(region: Repository, key: str, data: bytes) -> ChunkHeader:
-    header, _entries = read_chunk(data)
-    if (header.key, header.cluster) != (key, region.location.cluster):
-        raise IntegrityError("It is another chunk than that of its name.")
-    return header
-
-
 def repair_wal(copies: Sequence[RegionLogs], collection: str, check: bool) -> None:
     """Put what another region has good in the place of what is bad or missing; each finding tells how that went.
 
@@ -241,7 +236,7 @@ def _mend_all(copy: RegionLogs, copies: Sequence[RegionLogs], findings: Sequence
 def _mend(region: Repository, others: Sequence[Repository], finding: Finding, check: bool) -> None:
     key = finding.object
     log = parse_timeline_key(key)
-    prove = _prove_chunk if log is None else _prove_record
+    prove = prove_chunk if log is None else prove_record
     data = _first_good(others, key, prove)
     if check:
         return
@@ -253,9 +248,7 @@ def _mend(region: Repository, others: Sequence[Repository], finding: Finding, ch
         raise DamagedBackup(f"{region.url(key)} does not read back as it was written.")
 
 
-def _first_good(
-    others: Sequence[Repository], key: str, prove: Callable[[Repository, str, bytes], ChunkHeader | None]
-) -> bytes:
+def _first_good(others: Sequence[Repository], key: str, prove: Callable[[Repository, str, bytes], object]) -> bytes:
     reasons = []
     for other in others:
         try:

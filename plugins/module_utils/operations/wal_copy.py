@@ -17,13 +17,13 @@ from functools import partial
 from typing import Any
 
 from ..errors import DamagedBackup, EncryptionRefused, IntegrityError, ObjectNotFound
-from ..formats.wal_chunk import read_chunk
 from ..formats.wal_layout import ReplicaLog, parse_positions_key, positions_prefix, timeline_key
 from ..formats.wal_retention import needed_from
 from ..stores.repository import Repository
-from .object_copy import CHECK_STORE
+from .object_copy import put_proved
 from .repository_lock import RepositoryLock, collection_lock
-from .wal_listing import StoredChunk, chunks, first_chunk, read_timeline, replicas, timelines
+from .share import iso
+from .wal_listing import StoredChunk, chunks, first_chunk, prove_chunk, read_timeline, replicas, timelines
 from .wal_prune import BaseLogs, stored_timelines
 from .wal_ranges import restorable
 
@@ -111,7 +111,7 @@ class WalCopy:
             "destination": self.destination.name,
             "objects": self.objects,
             "bytes": self.size,
-            "restorable_until": until.isoformat(timespec="milliseconds").replace("+00:00", "Z") if until else None,
+            "restorable_until": iso(until) if until else None,
             "lag_seconds": round(max(0.0, (now - until).total_seconds()), 3) if until else None,
         }
 
@@ -182,9 +182,7 @@ class WalCopy:
         lock.require()
         try:
             data = self.source.get(chunk.key)
-            header, _entries = read_chunk(data)
-            if (header.key, header.cluster) != (chunk.key, self.source.location.cluster):
-                raise IntegrityError("it is another chunk, by its header.")
+            prove_chunk(self.source, chunk.key, data)
         except ObjectNotFound:
             return 0
         except IntegrityError as error:
@@ -195,14 +193,10 @@ class WalCopy:
 
     def _put(self, key: str, data: bytes, content_type: str) -> None:
         """Store an object and prove it there; one that is not right, or not encrypted as it must be, goes again."""
-        info = self.destination.put(key, data, content_type=content_type)
+        info = put_proved(self.destination, key, data, content_type)
         try:
             self.destination.verify_encryption(info)
-            if not info.checked and self.destination.get(key) != data:
-                raise DamagedBackup(
-                    f"The store gave other bytes for {self.destination.url(key)} than were written.", CHECK_STORE
-                )
-        except (EncryptionRefused, DamagedBackup):
+        except EncryptionRefused:
             self.destination.delete([key])
             raise
 

@@ -15,7 +15,9 @@ from urllib.parse import unquote
 
 from ..errors import IntegrityError, ObjectNotFound
 from ..formats import layout
+from ..formats.wal_chunk import read_chunk
 from ..formats.wal_chunk_header import MAX_HEADER, ChunkHeader
+from ..formats.wal_join import Entries
 from ..formats.wal_layout import (
     ReplicaLog,
     parse_chunk_key,
@@ -61,9 +63,15 @@ def timelines(repository: Repository, collection: str, shard: int, replica: str)
 
 def read_timeline(repository: Repository, log: ReplicaLog) -> Timeline:
     """The record of a timeline. Raises ``ObjectNotFound``, ``IntegrityError`` or another StoreError."""
-    timeline = Timeline.parse(repository.get(timeline_key(log)))
-    if timeline.log != log or timeline.cluster != repository.location.cluster:
-        raise IntegrityError(f"The record of a WAL timeline at {timeline_key(log)} is of another log.", _HINT)
+    key = timeline_key(log)
+    return prove_record(repository, key, repository.get(key))
+
+
+def prove_record(repository: Repository, key: str, data: bytes) -> Timeline:
+    """The record of a timeline in the object ``key``. Raises ``IntegrityError`` where it is damaged or another's."""
+    timeline = Timeline.parse(data)
+    if (timeline.key, timeline.cluster) != (key, repository.location.cluster):
+        raise IntegrityError(f"The record of a WAL timeline at {key} is of another log.", _HINT)
     return timeline
 
 
@@ -122,9 +130,20 @@ def last_chunk(repository: Repository, log: ReplicaLog, hint: int = 0) -> Stored
 def read_header(repository: Repository, chunk: StoredChunk) -> ChunkHeader:
     """The header of a chunk, which proves itself. Raises ``IntegrityError`` where it is damaged or another's."""
     header = ChunkHeader.parse(repository.get_range(chunk.key, 0, min(chunk.size, MAX_HEADER)))
-    if header.key != chunk.key or header.cluster != repository.location.cluster:
-        raise IntegrityError(f"The archived WAL chunk at {chunk.key} is another one, by its header.", _HINT)
+    _require_own(repository, chunk.key, header)
     return header
+
+
+def prove_chunk(repository: Repository, key: str, data: bytes) -> tuple[ChunkHeader, Entries]:
+    """Header and entries of the whole object ``key``. Raises ``IntegrityError`` where it is damaged or another's."""
+    header, entries = read_chunk(data)
+    _require_own(repository, key, header)
+    return header, entries
+
+
+def _require_own(repository: Repository, key: str, header: ChunkHeader) -> None:
+    if (header.key, header.cluster) != (key, repository.location.cluster):
+        raise IntegrityError(f"The archived WAL chunk at {key} is another one, by its header.", _HINT)
 
 
 def _page(repository: Repository, log: ReplicaLog, begin: int) -> list[StoredChunk]:

@@ -69,9 +69,8 @@ def continues(repository: Repository, header: ChunkHeader) -> bool:
 def _stored(repository: Repository, log: ReplicaLog) -> tuple[KnownPlace | None, str]:
     """The end of the newest timeline that has chunks; and what is wrong with it."""
     positions = read_positions(repository, log.collection).get(log.replica)
-    position = positions.shards.get(log.shard) if positions is not None else None
     for timeline in reversed(timelines(repository, log.collection, log.shard, log.replica)):
-        mine = position if position is not None and position.timeline == timeline.timeline else None
+        mine = positions.of(timeline) if positions is not None else None
         chunk = last_chunk(repository, timeline, (mine.last or 0) if mine is not None else 0)
         if chunk is None:
             continue

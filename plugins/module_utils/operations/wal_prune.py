@@ -126,11 +126,10 @@ def stored_timelines(
     region: Repository, collection: str, shard: int, replica: str, positions: Positions | None = None
 ) -> list[StoredTimeline]:
     """The timelines of one replica, oldest first. ``positions``: a hint of how far they go."""
-    position = positions.shards.get(shard) if positions is not None else None
     found = []
     for log in timelines(region, collection, shard, replica):
-        known = position.last if position is not None and position.timeline == log.timeline else None
-        first, last = first_chunk(region, log), last_chunk(region, log, known or 0)
+        known = positions.of(log) if positions is not None else None
+        first, last = first_chunk(region, log), last_chunk(region, log, (known and known.last) or 0)
         started = layout.backup_time(log.timeline)
         newest = last.key if last is not None else None
         span = TimelineSpan(

@@ -22,7 +22,7 @@ from ..formats.wal_layout import ReplicaLog
 from ..formats.wal_positions import Position, Positions
 from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
-from .catalogue import READERS, committed_ids, read_manifest
+from .catalogue import READERS, committed_ids, finished, read_manifest, snapshot_window
 from .share import iso
 from .wal_listing import (
     first_chunk,
@@ -88,7 +88,7 @@ class CollectionArchive:
     def timeline_of(self, base: Manifest, shard: int) -> ArchivedTimeline | None:
         """The timeline in which a backup goes on with this shard."""
         entry = next(each for each in base.shards if each["shard"] == shard)
-        begun, finished = _window(base, entry)
+        begun, finished = snapshot_window(base, entry)
         found = [
             each
             for each in self.timelines
@@ -119,7 +119,7 @@ class CollectionArchive:
                 {"from": iso(each.begin), "until": iso(each.until), "backup_ids": list(each.bases)}
                 for each in self.ranges
             ],
-            "backups": [{"backup_id": base.backup_id, "at": iso(_finished(base))} for base in self.bases],
+            "backups": [{"backup_id": base.backup_id, "at": iso(finished(base))} for base in self.bases],
             "shards": [_shard_result(each, now) for each in self.timelines if each.ended is None],
             "gaps": [_gap_result(each) for each in self.timelines if each.record.previous or each.record.gap],
             "doubts": self.doubts,
@@ -142,11 +142,10 @@ def _timelines(
     repository: Repository, collection: str, shard: int, replica: str, positions: Positions | None, doubts: list[str]
 ) -> list[ArchivedTimeline]:
     """Those of one replica, oldest first, without those that have no chunks."""
-    position = positions.shards.get(shard) if positions else None
     found: list[ArchivedTimeline] = []
     ended: datetime | None = None
     for log in reversed(timelines(repository, collection, shard, replica)):
-        mine = position if position is not None and position.timeline == log.timeline else None
+        mine = positions.of(log) if positions is not None else None
         try:
             timeline = _timeline(repository, log, mine, ended)
         except (IntegrityError, ObjectNotFound) as error:
@@ -192,7 +191,7 @@ def _range(archive: CollectionArchive, base: Manifest) -> Range | None:
     """What the archive adds to a base: up to the first moment that one of its shards does not reach."""
     followed = [archive.timeline_of(base, entry["shard"]) for entry in base.shards]
     ends = [each.until for each in followed if each is not None]
-    begin = _finished(base)
+    begin = finished(base)
     if len(ends) < len(followed) or min(ends) <= begin:
         return None
     return Range(begin, min(ends), (base.backup_id,))
@@ -206,17 +205,6 @@ def _merged(ranges: Iterable[Range]) -> list[Range]:
             each = Range(before.begin, max(before.until, each.until), before.bases + each.bases)
         merged.append(each)
     return merged
-
-
-def _window(base: Manifest, entry: dict[str, Any]) -> tuple[datetime, datetime]:
-    window = entry.get("window") or base.fields["window"]
-    names = ("started", "finished") if "window" in entry else ("snapshot_started", "snapshot_finished")
-    return _moment(window[names[0]]), _moment(window[names[1]])
-
-
-def _finished(base: Manifest) -> datetime:
-    """The first moment that a base serves: the end of the last of its snapshots."""
-    return max(_window(base, entry)[1] for entry in base.shards)
 
 
 def _shard_result(timeline: ArchivedTimeline, now: datetime) -> dict[str, Any]:
@@ -250,7 +238,3 @@ def _gap_result(timeline: ArchivedTimeline) -> dict[str, Any]:
 
 def _age(moment: datetime, now: datetime) -> float:
     return round(max(0.0, (now - moment).total_seconds()), 3)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
