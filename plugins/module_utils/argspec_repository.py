@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
@@ -18,6 +20,7 @@ from .stores.location import (
     ClientEncryption,
     StoreLocation,
 )
+from .stores.repository import Repository
 
 _KEY_SUBSPEC: dict[str, dict[str, Any]] = {
     "key_file": {"type": "path", "no_log": False},
@@ -118,6 +121,16 @@ def store_locations(params: list[dict[str, Any]]) -> list[StoreLocation]:
             "Give each its own name (it is the bucket's by default).",
         )
     return locations
+
+
+@contextmanager
+def opened_regions(params: list[dict[str, Any]]) -> Iterator[list[Repository]]:
+    """The repositories of an option named ``repositories``, closed at the end. Raises InvalidInput, also for none."""
+    if not params:
+        raise InvalidInput("repositories is empty.", "Name at least one.")
+    locations = store_locations(params)
+    with ExitStack() as stack:
+        yield [stack.enter_context(Repository(location)) for location in locations]
 
 
 def collection_names(names: list[str]) -> list[str]:

@@ -318,7 +318,6 @@ failure:
       returned: always
 """
 
-from contextlib import ExitStack
 from datetime import datetime, timezone
 from typing import Any
 
@@ -326,9 +325,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
     collection_names,
+    opened_regions,
     repositories_option,
     repository_option,
-    store_locations,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_duration, parse_moment
@@ -336,7 +335,6 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.reg
     CatalogueRequest,
     read_catalogue,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 
 
 def request_of(params: dict[str, Any]) -> CatalogueRequest:
@@ -356,11 +354,8 @@ def request_of(params: dict[str, Any]) -> CatalogueRequest:
 def catalogue(params: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Read the catalogue as the options say."""
     request = request_of(params)
-    locations = store_locations([params["repository"]] if params["repository"] else params["repositories"])
-    if not locations:
-        raise InvalidInput("repositories is empty.", "Name at least one.")
-    with ExitStack() as stack:
-        found = read_catalogue([stack.enter_context(Repository(each)) for each in locations], request, now)
+    with opened_regions([params["repository"]] if params["repository"] else params["repositories"]) as regions:
+        found = read_catalogue(regions, request, now)
     result: dict[str, Any] = {"changed": False, **found}
     if request.collection is not None:
         fresh = found["freshness"][0]

@@ -319,21 +319,19 @@ failure:
       returned: always
 """
 
-from contextlib import ExitStack
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
     ALL,
+    opened_regions,
     repositories_option,
-    store_locations,
     wanted_collections,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune import prune_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.prune_options import PRUNE_OPTIONS, prune_request
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 
 
 def diff_of(pruned: list[dict[str, Any]]) -> dict[str, str]:
@@ -357,10 +355,7 @@ def diff_of(pruned: list[dict[str, Any]]) -> dict[str, str]:
 def prune(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Prune as the options say."""
     request = prune_request(params, wanted_collections(params["collections"]))
-    if not params["repositories"]:
-        raise InvalidInput("repositories is empty.", "Name at least one.")
-    with ExitStack() as stack:
-        regions = [stack.enter_context(Repository(each)) for each in store_locations(params["repositories"])]
+    with opened_regions(params["repositories"]) as regions:
         return prune_backups(regions, request, check=check_mode).as_result()
 
 

@@ -135,29 +135,24 @@ failure:
       returned: always
 """
 
-from contextlib import ExitStack
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
     ALL,
+    opened_regions,
     repositories_option,
-    store_locations,
     wanted_collections,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.rewrap import rewrap_backups
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 
 
 def rewrap(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Rotate the key as the options say."""
     collections = wanted_collections(params["collections"])
-    if not params["repositories"]:
-        raise InvalidInput("repositories is empty.", "Name at least one.")
-    with ExitStack() as stack:
-        regions = [stack.enter_context(Repository(each)) for each in store_locations(params["repositories"])]
+    with opened_regions(params["repositories"]) as regions:
         return rewrap_backups(regions, collections, check=check_mode).as_result()
 
 

@@ -303,15 +303,14 @@ failure:
       returned: always
 """
 
-from contextlib import ExitStack
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
     ALL,
+    opened_regions,
     repositories_option,
-    store_locations,
     wanted_collections,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
@@ -322,7 +321,6 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.ver
     VerifyRequest,
     verify_backups,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 
 
 def request_of(params: dict[str, Any]) -> VerifyRequest:
@@ -344,11 +342,7 @@ def request_of(params: dict[str, Any]) -> VerifyRequest:
 def verify(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Verify as the options say."""
     request = request_of(params)
-    if not params["repositories"]:
-        raise InvalidInput("repositories is empty.", "Name at least one.")
-    locations = store_locations(params["repositories"])
-    with ExitStack() as stack:
-        regions = [stack.enter_context(Repository(location)) for location in locations]
+    with opened_regions(params["repositories"]) as regions:
         return verify_backups(regions, request, check=check_mode).as_result()
 
 

@@ -268,7 +268,6 @@ failure:
       returned: always
 """
 
-from contextlib import ExitStack
 from datetime import datetime, timezone
 from typing import Any
 
@@ -276,23 +275,18 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_repository import (
     collection_names,
+    opened_regions,
     repositories_option,
     repository_option,
-    store_locations,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive_info import read_archives
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 
 
 def archives(params: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Look at the archives as the options say."""
     collection = params["collection"] and collection_names([params["collection"]])[0]
-    locations = store_locations([params["repository"]] if params["repository"] else params["repositories"])
-    if not locations:
-        raise InvalidInput("repositories is empty.", "Name at least one.")
-    with ExitStack() as stack:
-        regions = [stack.enter_context(Repository(each)) for each in locations]
+    with opened_regions([params["repository"]] if params["repository"] else params["repositories"]) as regions:
         return {"changed": False, **read_archives(regions, collection, now)}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from itertools import islice, pairwise
 
 from ..formats import layout
@@ -73,8 +73,7 @@ def _listing(region: Repository, backups: str) -> Iterator[ObjectInfo]:
         return
     bounds = [first[-1].key, *_cuts(backups, first[-1].key), None]
     with ThreadPoolExecutor(_RANGES, thread_name_prefix="holdings") as threads:
-        ranges = pairwise(bounds)
-        for items in threads.map(lambda ends: list(region.list(backups, ends[0], ends[1])), ranges):
+        for items in threads.map(lambda ends: list(region.list(backups, *ends)), pairwise(bounds)):
             yield from items
 
 
@@ -85,5 +84,6 @@ def _cuts(backups: str, reached: str) -> list[str]:
         return []
     begin = layout.backup_time(backup_id)
     step = (utc_now() - begin) / _RANGES
-    moments: list[datetime] = [begin + step * number for number in range(1, _RANGES)]
-    return [backups + layout.new_backup_id(moment, "") for moment in moments if step.total_seconds() > 1]
+    if step <= timedelta(seconds=1):
+        return []
+    return [backups + layout.new_backup_id(begin + step * number, "") for number in range(1, _RANGES)]
