@@ -33,7 +33,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository, StoreLocation
 from benchmarks.full_backup import location
 from benchmarks.measure import Measured, alternate, measure, write
-from tests.made_archive import PolledArchive
+from tests.polled_archive import PolledArchive
 from tools.servers import JuiceFSGateway, QdrantServer
 
 QUICK = bool(os.environ.get("PITR_QUICK"))

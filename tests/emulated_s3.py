@@ -38,3 +38,12 @@ class EmulatedS3:
         client = boto3.session.Session(**keys, region_name=self.region).client("s3", endpoint_url=self.endpoint)
         client.create_bucket(Bucket=name)
         return name
+
+
+def kms_key(endpoint: str) -> str:
+    """Create a key in the KMS that the same server has; returns its id."""
+    import boto3
+
+    keys = {"aws_access_key_id": EmulatedS3.access_key, "aws_secret_access_key": EmulatedS3.secret_key}
+    client = boto3.session.Session(**keys, region_name=EmulatedS3.region).client("kms", endpoint_url=endpoint)
+    return str(client.create_key()["KeyMetadata"]["KeyId"])

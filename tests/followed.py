@@ -22,8 +22,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.res
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.conftest import discard
-from tests.made_archive import PolledArchive
 from tests.made_backups import location_on
+from tests.polled_archive import PolledArchive
 from tests.proofs import state_of
 from tools.servers import QdrantServer, SeaweedServer
 

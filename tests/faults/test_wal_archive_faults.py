@@ -28,7 +28,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.agent_f
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
-from tests.made_archives import LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
+from tests.archivers import LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
 from tests.made_backups import location_on
 from tests.proofs import wait_for
 from tools.servers import QdrantServer, SeaweedServer

@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import prune as prune_operation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
+from tests.made_backups import location_on
+from tools.servers import SeaweedServer
 
 
 @pytest.fixture
@@ -29,3 +34,19 @@ def agent(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
     for process in (process for each in made for process in each.processes):
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's clock is a day ahead, so that everything has been left alone for the time of grace."""
+    ahead = datetime.now(timezone.utc) + timedelta(days=1, minutes=1)
+    monkeypatch.setattr(prune_operation, "store_time", lambda _region: ahead)
+
+
+@pytest.fixture
+def locked(s3_server: SeaweedServer) -> Iterator[Repository]:
+    """A repository in a bucket with object lock."""
+    name = f"lock-{secrets.token_hex(6)}"
+    with Repository(location_on(s3_server, name)) as region:
+        region.client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+        yield region

@@ -39,6 +39,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.ver
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.emulated_s3 import kms_key
 from tests.made_backups import as_option, make_backup, make_sealed_backup, with_key
 from tests.proofs import holdings, verify_all
 
@@ -129,14 +130,6 @@ def test_modules_take_the_key_from_where_it_is(
     refused = run_module("restore", {"url": url, "sources": [far], "collection": name}, check=True)
     assert refused["failure"]["code"] == "wrong_key"
     assert shown in refused["msg"]
-
-
-def kms_key(endpoint: str) -> str:
-    import boto3
-
-    keys = {"aws_access_key_id": "emulated", "aws_secret_access_key": "emulated"}
-    client = boto3.session.Session(**keys, region_name="us-east-1").client("kms", endpoint_url=endpoint)
-    return str(client.create_key()["KeyMetadata"]["KeyId"])
 
 
 @pytest.mark.qdrant

@@ -30,8 +30,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import KEYS, fill_key, make_sharded, start_cluster
 from tests.followed import Followed, followed_collections, moment_of
-from tests.made_archive import PolledArchive
 from tests.made_backups import flip_byte, with_key
+from tests.polled_archive import PolledArchive
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]

@@ -21,7 +21,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.res
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import Cluster, back_up_cluster, start_cluster
 from tests.conftest import fill
-from tests.made_archive import PolledArchive
+from tests.polled_archive import PolledArchive
 from tests.proofs import wait_for
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3, pytest.mark.slow]

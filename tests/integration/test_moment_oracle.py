@@ -29,8 +29,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.res
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.conftest import discard
-from tests.made_archive import PolledArchive
 from tests.modelled_log import ModelledShard
+from tests.polled_archive import PolledArchive
 from tests.proofs import wait_for
 from tests.random_writes import COLLECTION, CONDITIONAL, DOUBTFUL, RandomWriter, id_of
 from tools.servers import QdrantServer

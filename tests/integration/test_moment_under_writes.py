@@ -18,7 +18,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.conftest import discard
 from tests.counted_writes import CountingWriter, counted, make_loaded, numbers
-from tests.made_archive import PolledArchive
+from tests.polled_archive import PolledArchive
 from tests.proofs import wait_for
 from tools.servers import QdrantServer
 

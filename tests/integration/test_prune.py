@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -69,22 +67,6 @@ def ids(entries: list[dict[str, Any]]) -> list[str]:
 def keys(repository: Repository) -> set[str]:
     """What a repository holds, but for its locks."""
     return {key for key in holdings(repository) if not key.startswith(".locks/")}
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store's clock is a day ahead, so that everything has been left alone for the time of grace."""
-    ahead = datetime.now(timezone.utc) + TOMORROW + timedelta(minutes=1)
-    monkeypatch.setattr(prune_operation, "store_time", lambda _region: ahead)
-
-
-@pytest.fixture
-def locked(s3_server: SeaweedServer) -> Iterator[Repository]:
-    """A repository in a bucket with object lock."""
-    name = f"lock-{secrets.token_hex(6)}"
-    with Repository(location_on(s3_server, name)) as region:
-        region.client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
-        yield region
 
 
 def lock_for(region: Repository, key: str, seconds: float) -> datetime:

@@ -34,8 +34,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import fill_key, start_cluster
 from tests.conftest import ModuleProcess, fill
-from tests.made_archive import PolledArchive
 from tests.made_backups import as_option
+from tests.polled_archive import PolledArchive
 from tests.proofs import state_of, wait_for
 from tools.servers import QdrantServer
 

@@ -31,7 +31,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import NewEntries, WalFiles
-from tests.made_archives import LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
+from tests.archivers import LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
 from tests.proofs import wait_for
 from tools.servers import QdrantServer
 

@@ -17,7 +17,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.bas
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
-from tests.made_archives import LoggedCollection
+from tests.archivers import LoggedCollection
 from tests.made_backups import as_option, location_on
 from tools.servers import QdrantServer, SeaweedServer
 

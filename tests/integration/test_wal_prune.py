@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -16,16 +15,14 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils import errors
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.retention import RetentionPolicy
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog, timeline_key
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import prune as prune_operation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import prune_collection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune import PruneRequest, prune_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune_collection import PruneLimits
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.versions import list_versions
-from tests.made_backups import flip_byte, location_on, make_backup
+from tests.made_backups import flip_byte, make_backup
 from tests.made_wal import make_timeline, tell_positions
 from tests.proofs import verify_all
-from tools.servers import SeaweedServer
 
 pytestmark = pytest.mark.s3
 
@@ -48,22 +45,6 @@ def fill(repository: Repository, **fields: Any) -> None:
 
 def archived(repository: Repository) -> list[str]:
     return [item.key for item in repository.list("docs/wal/")]
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store's clock is a day ahead, so that everything has been left alone for the time of grace."""
-    ahead = datetime.now(timezone.utc) + timedelta(days=1, minutes=1)
-    monkeypatch.setattr(prune_operation, "store_time", lambda _region: ahead)
-
-
-@pytest.fixture
-def locked(s3_server: SeaweedServer) -> Iterator[Repository]:
-    """A repository in a bucket with object lock."""
-    name = f"lock-{secrets.token_hex(6)}"
-    with Repository(location_on(s3_server, name)) as region:
-        region.client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
-        yield region
 
 
 def test_the_log_before_the_oldest_kept_backup_goes_and_nothing_else(repository: Repository, later: None) -> None:

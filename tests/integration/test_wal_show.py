@@ -24,9 +24,9 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
-from tests.made_archive import PolledArchive
 from tests.made_backups import flip_byte
 from tests.made_wal import make_timeline
+from tests.polled_archive import PolledArchive
 from tools.servers import QdrantServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]

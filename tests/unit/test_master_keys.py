@@ -23,6 +23,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.key_wrap import check_wrap, fingerprint
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import ClientEncryption, StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.master_keys import KeyRing, key_ring
+from tests.emulated_s3 import kms_key
 
 KEY = bytes(range(200, 232))
 OTHER = bytes(range(32))
@@ -127,14 +128,6 @@ def test_old_keys_open_and_do_not_wrap() -> None:
     assert KeyRing(place(key=KEY.hex())).open([wrap], CONTEXT) is None
     again = ring.current.wrap(data_key, CONTEXT)
     assert KeyRing(place(key=KEY.hex())).open([wrap, again], CONTEXT) == data_key
-
-
-def kms_key(endpoint: str) -> str:
-    import boto3
-
-    keys = {"aws_access_key_id": "emulated", "aws_secret_access_key": "emulated"}
-    client = boto3.session.Session(**keys, region_name="us-east-1").client("kms", endpoint_url=endpoint)
-    return str(client.create_key()["KeyMetadata"]["KeyId"])
 
 
 def test_a_key_in_kms_wraps_and_opens(moto_s3: str) -> None:
