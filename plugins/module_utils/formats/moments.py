@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from .times import exact
 from .wal_chunk_header import ChunkHeader, Poll
 from .wal_positions import Position
 
@@ -112,8 +113,3 @@ class ArchivedLog:
         if position is not None and position.checked_at is not None and position.last in (None, self.last):
             return max(position.checked_at, until or position.checked_at)
         return until
-
-
-def exact(moment: datetime) -> str:
-    """A UTC time to the last digit: so that one which is named can be asked for."""
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 
 from ..errors import InvalidInput
 
+_EXACT = "%Y-%m-%dT%H:%M:%S.%fZ"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*$")
 
@@ -41,3 +42,13 @@ def parse_moment(text: str, name: str, zone_required: bool = False) -> datetime:
     if zone_required and moment.tzinfo is None:
         raise InvalidInput(f"{name} is {text!r}, which names no zone.", "Add Z for UTC, or an offset such as +02:00.")
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def exact(moment: datetime) -> str:
+    """An aware time in UTC to the last digit, as records and errors name it, so that it can be asked for again."""
+    return moment.astimezone(timezone.utc).strftime(_EXACT)
+
+
+def parse_exact(text: str) -> datetime:
+    """What ``exact`` wrote; ValueError for any other text."""
+    return datetime.strptime(text, _EXACT).replace(tzinfo=timezone.utc)

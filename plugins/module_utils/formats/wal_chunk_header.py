@@ -14,11 +14,12 @@ import itertools
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from ..errors import IntegrityError
 from .manifest import canonical
+from .times import exact, parse_exact
 from .wal_layout import ReplicaLog, chunk_key
 
 SCHEMA_VERSION = 1
@@ -100,7 +101,7 @@ class ChunkHeader:
             "previous_crc": self.previous_crc,
             "last_crc": self.last_crc,
             "runs": self.runs,
-            "polls": [[poll.last, _text(poll.after), _text(poll.before)] for poll in self.polls],
+            "polls": [[poll.last, exact(poll.after), exact(poll.before)] for poll in self.polls],
             "size": self.size,
             "sha256": self.sha256,
             "stored_size": self.stored_size,
@@ -156,7 +157,7 @@ def _header(fields: dict[str, Any]) -> ChunkHeader:
     )
     try:
         runs = tuple((index, seed) for index, seed in fields["runs"])
-        polls = tuple(Poll(last, _time(after), _time(before)) for last, after, before in fields["polls"])
+        polls = tuple(Poll(last, parse_exact(after), parse_exact(before)) for last, after, before in fields["polls"])
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(
             f"The header of an archived WAL chunk has no valid runs or polls: {error}.", _HINT
@@ -193,11 +194,3 @@ def _require(condition: bool, name: str) -> None:
 
 def _is_number(value: object, limit: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
+from .times import exact, parse_exact
 from .wal_layout import ReplicaLog
 
 SCHEMA_VERSION = 1
 KIND = "vectorops.qdrant_dr/wal-positions"
-_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Positions:
             "collection": self.collection,
             "replica": self.replica,
             "host": self.host,
-            "written": _text(self.written),
+            "written": exact(self.written),
             "tool": self.tool,
             "shards": {str(shard): _fields(position) for shard, position in sorted(self.shards.items())},
         }
@@ -81,7 +81,7 @@ class Positions:
                 collection=str(whole["collection"]),
                 replica=str(whole["replica"]),
                 host=str(whole["host"]),
-                written=_time(whole["written"]),
+                written=parse_exact(whole["written"]),
                 tool=dict(whole["tool"]),
                 shards=shards,
             )
@@ -94,7 +94,7 @@ def _fields(position: Position) -> dict[str, Any]:
         "timeline": position.timeline,
         "last": position.last,
         "crc": position.crc,
-        "checked_at": None if position.checked_at is None else _text(position.checked_at),
+        "checked_at": None if position.checked_at is None else exact(position.checked_at),
         "behind": position.behind,
     }
 
@@ -105,14 +105,6 @@ def _position(fields: dict[str, Any]) -> Position:
         timeline=str(fields["timeline"]),
         last=None if last is None else int(last),
         crc=None if crc is None else int(crc),
-        checked_at=None if checked_at is None else _time(checked_at),
+        checked_at=None if checked_at is None else parse_exact(checked_at),
         behind=int(fields["behind"]),
     )
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime(_TIME)
-
-
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, _TIME).replace(tzinfo=timezone.utc)

@@ -13,11 +13,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from ..errors import IntegrityError
 from .canonical import canonical
+from .times import exact, parse_exact
 from .wal_layout import ReplicaLog, timeline_key
 
 SCHEMA_VERSION = 1
@@ -59,7 +60,7 @@ class Timeline:
             "shard": self.log.shard,
             "replica": self.log.replica,
             "timeline": self.log.timeline,
-            "started": self.started.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "started": exact(self.started),
             "reason": self.reason,
             "detail": self.detail,
             "previous": self.previous,
@@ -91,7 +92,7 @@ def _timeline(whole: dict[str, Any]) -> Timeline:
     return Timeline(
         cluster=str(whole["cluster"]),
         log=ReplicaLog(str(whole["collection"]), int(whole["shard"]), str(whole["replica"]), str(whole["timeline"])),
-        started=datetime.strptime(whole["started"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc),
+        started=parse_exact(whole["started"]),
         reason=str(whole["reason"]),
         detail=str(whole["detail"]),
         tool={str(name): str(value) for name, value in dict(whole["tool"]).items()},

@@ -11,14 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from ..errors import BucketNotFound, DamagedBackup, IntegrityError, StoreDenied, StoreError, StoreUnreachable
+from ..errors import DamagedBackup, IntegrityError, StoreError, StoreUnreachable
 from ..formats.layout import backup_time
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_join import Entries
 from ..formats.wal_layout import ReplicaLog, chunk_key, positions_prefix, replica_prefix, timeline_key, timeline_prefix
 from ..formats.wal_positions import Position, Positions
 from ..stores.repository import Repository
-from .verified_parts import SourceHealth
+from .verified_parts import NOT_REACHED, SourceHealth
 from .wal_listing import (
     StoredChunk,
     chunks,
@@ -33,7 +33,6 @@ from .wal_listing import (
 _READERS = 16
 # Reading a chunk keeps a core busy, with hashing and unpacking; each one that is held takes its size in memory.
 _CHUNKS_AHEAD = 2
-_NOT_REACHED = (StoreUnreachable, StoreDenied, BucketNotFound)
 # A timeline's name is cut to whole seconds.
 _SECOND = timedelta(seconds=1)
 _Found = TypeVar("_Found")
@@ -161,7 +160,7 @@ class ArchivedWal:
         for source in self._answering():
             try:
                 yield ask(source)
-            except _NOT_REACHED as error:
+            except NOT_REACHED as error:
                 self.health.failed(source, key, error)
             except StoreError:
                 continue
@@ -174,7 +173,7 @@ class ArchivedWal:
                 return read(source)
             except (StoreError, IntegrityError) as error:
                 reasons.append(f"{source.name}: {error.detail}")
-                if isinstance(error, _NOT_REACHED):
+                if isinstance(error, NOT_REACHED):
                     self.health.failed(source, key, error)
                     continue
                 reached = True

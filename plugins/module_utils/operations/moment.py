@@ -14,7 +14,8 @@ from typing import Any
 from ..errors import BackupNotFound, MomentNotRestorable
 from ..formats import layout
 from ..formats.manifest import Manifest
-from ..formats.moments import ArchivedLog, Cut, Outside, exact
+from ..formats.moments import ArchivedLog, Cut, Outside
+from ..formats.times import exact
 from ..formats.wal_chunk import Needed, cover
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog

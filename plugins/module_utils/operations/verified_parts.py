@@ -27,6 +27,8 @@ from ..errors import (
 from ..stores.repository import Repository
 
 FAILURES_UNTIL_DOWN = 2
+# What tells of the way to a source, and nothing of an object in it.
+NOT_REACHED = (StoreUnreachable, StoreDenied, BucketNotFound)
 
 
 class SourceHealth:
@@ -173,7 +175,7 @@ class VerifiedParts:
             for _attempt in range(2):
                 try:
                     data, reason = self._read(source, number)
-                except (StoreUnreachable, StoreDenied, BucketNotFound) as error:
+                except NOT_REACHED as error:
                     self.health.failed(source, self.key, error)
                     faults.append(self._fault(number, source, error.detail))
                     break
@@ -194,7 +196,7 @@ class VerifiedParts:
         except ObjectNotFound:
             self.health.answered(source)
             return None, "the object is missing"
-        except (StoreUnreachable, StoreDenied, BucketNotFound):
+        except NOT_REACHED:
             raise
         except StoreError as error:
             self.health.answered(source)

@@ -12,15 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import (
-    BucketNotFound,
     DamagedBackup,
     DamagedManifest,
     EncryptionRefused,
     KeyServiceError,
     ObjectNotFound,
-    StoreDenied,
     StoreError,
-    StoreUnreachable,
 )
 from ..formats import layout
 from ..formats.manifest import Manifest
@@ -30,7 +27,7 @@ from .catalogue import READERS, read_manifest
 from .data_keys import contexts_of, wrong_key
 from .key_records import read_key_record
 from .object_copy import PARTS_AT_ONCE
-from .verified_parts import SourceHealth, VerifiedParts
+from .verified_parts import NOT_REACHED, SourceHealth, VerifiedParts
 
 # What can be wrong with an object, or with one part of it.
 MISSING, SIZE, CONTENT, ENCRYPTION, CONFLICT, DIGEST = "missing", "size", "content", "encryption", "conflict", "digest"
@@ -38,7 +35,6 @@ MISSING, SIZE, CONTENT, ENCRYPTION, CONFLICT, DIGEST = "missing", "size", "conte
 KEY = "key"
 # No copy of any region can mend these.
 BEYOND_REPAIR = (CONFLICT, DIGEST, KEY)
-_UNREACHED = (StoreUnreachable, StoreDenied, BucketNotFound)
 
 
 @dataclass
@@ -143,7 +139,7 @@ def _guarded(look: Any, reading: BackupReading, copy: RegionCopy, health: Source
         try:
             look(reading, copy, health, *more)
         except StoreError as error:
-            if isinstance(error, _UNREACHED):
+            if isinstance(error, NOT_REACHED):
                 health.failed(copy.region, layout.backup_prefix(reading.collection, reading.backup_id), error)
             copy.unreached = error.detail
 
@@ -158,7 +154,7 @@ def _look_at_manifest(reading: BackupReading, copy: RegionCopy, health: SourceHe
         copy.held = False
     except EncryptionRefused as error:
         copy.found(key, ENCRYPTION, error.detail)
-    except _UNREACHED:
+    except NOT_REACHED:
         raise
     except (DamagedManifest, StoreError) as error:
         copy.found(key, CONTENT, error.detail)
@@ -227,7 +223,7 @@ def _look_at_object(copy: RegionCopy, key: str, stored: dict[str, Any]) -> None:
             copy.found(sidecar, CONTENT, "it does not state the SHA-256 of the manifest")
     except ObjectNotFound:
         copy.found(sidecar, MISSING, "the object is missing")
-    except _UNREACHED:
+    except NOT_REACHED:
         raise
     except StoreError as error:
         copy.found(sidecar, CONTENT, error.detail)
