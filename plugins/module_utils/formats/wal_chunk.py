@@ -20,6 +20,7 @@ from . import wal
 from .wal_chunk_header import MAX_POLLS, MAX_RUNS, ChunkHeader, Poll
 from .wal_join import Entries, missing_entries
 from .wal_layout import ReplicaLog
+from .wal_summary import Summarizer
 
 # Vectors hardly get smaller at higher levels.
 _LEVEL = 1
@@ -50,6 +51,7 @@ class ChunkBuilder:
         self._stored_size = 0
         self._runs: list[tuple[int, int]] = []
         self._polls: list[Poll] = []
+        self._summarizer = Summarizer()
         self._first = 0
         self._crc = 0
         self._previous_crc: int | None = None
@@ -76,6 +78,8 @@ class ChunkBuilder:
             if not self._runs or run.seed != self._crc:
                 self._runs.append((run.first, run.seed))
             self._crc = wal.entry_crc(data, run, run.stop - 1)
+        for _index, entry in entries.items(entries.first, entries.stop):
+            self._summarizer.add(entry)
         self.stop = entries.stop
         self._take_poll(Poll(entries.stop - 1, after, before))
         self.size += len(data)
@@ -96,6 +100,7 @@ class ChunkBuilder:
             last_crc=self._crc,
             runs=tuple(self._runs),
             polls=tuple(self._polls),
+            summary=self._summarizer.summary(),
             size=self.size,
             sha256=self._sha256.hexdigest(),
             stored_size=self._stored_size,

@@ -21,13 +21,14 @@ from ..errors import IntegrityError
 from .manifest import canonical
 from .times import exact, parse_exact
 from .wal_layout import ReplicaLog, chunk_key
+from .wal_summary import Summary
 
 SCHEMA_VERSION = 1
 KIND = "vectorops.qdrant_dr/wal"
 CODEC = "zstd"
 # A header is never longer, so the first 64 KiB of an object always hold it.
 MAX_HEADER = 64 * 1024
-# A poll takes at most 90 bytes, a run 34, names a few hundred: that stays below MAX_HEADER.
+# A poll takes at most 90 bytes, a run 34, names and the summary a few hundred each: that stays below MAX_HEADER.
 MAX_POLLS = 400
 MAX_RUNS = 400
 _HINT = "Take this object from another copy of the repository, or restore to a moment before it."
@@ -61,8 +62,8 @@ class ChunkHeader:
 
     ``first`` to ``last`` (inclusive): the indexes of its entries. ``previous_crc``: the CRC of the entry before in the
     replica's log, None where that was not seen; ``last_crc``: that of the last entry. ``runs``: first index and seed
-    of each chain of CRCs. ``size``, ``sha256``: of the framed entries; ``stored_size``, ``stored_sha256``: of the
-    compressed bytes that follow the header.
+    of each chain of CRCs. ``summary``: what the entries do. ``size``, ``sha256``: of the framed entries;
+    ``stored_size``, ``stored_sha256``: of the compressed bytes that follow the header.
     """
 
     cluster: str
@@ -73,6 +74,7 @@ class ChunkHeader:
     last_crc: int
     runs: tuple[tuple[int, int], ...]
     polls: tuple[Poll, ...]
+    summary: Summary
     size: int
     sha256: str
     stored_size: int
@@ -102,6 +104,7 @@ class ChunkHeader:
             "last_crc": self.last_crc,
             "runs": self.runs,
             "polls": [[poll.last, exact(poll.after), exact(poll.before)] for poll in self.polls],
+            "summary": self.summary.dump(),
             "size": self.size,
             "sha256": self.sha256,
             "stored_size": self.stored_size,
@@ -162,6 +165,10 @@ def _header(fields: dict[str, Any]) -> ChunkHeader:
         raise IntegrityError(
             f"The header of an archived WAL chunk has no valid runs or polls: {error}.", _HINT
         ) from error
+    try:
+        summary = Summary.parse(fields.get("summary"), fields["last"] - fields["first"] + 1)
+    except (TypeError, ValueError) as error:
+        raise IntegrityError(f"The header of an archived WAL chunk has no valid summary: {error}.", _HINT) from error
     _require(all(_is_number(index, _INDEX_LIMIT) and _is_number(seed, _CRC_LIMIT) for index, seed in runs), "runs")
     _require(all(_is_number(poll.last, _INDEX_LIMIT) for poll in polls), "polls")
     log = ReplicaLog(*(fields[name] for name in ("collection", "shard", "replica", "timeline")))
@@ -169,6 +176,7 @@ def _header(fields: dict[str, Any]) -> ChunkHeader:
         log=log,
         runs=runs,
         polls=polls,
+        summary=summary,
         **{name: fields[name] for name in _PLAIN},
     )
 

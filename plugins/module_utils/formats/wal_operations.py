@@ -71,12 +71,16 @@ class Operation:
 
 
 def describe(entry: bytes) -> Operation:
-    """What an entry's bytes say; of an unknown operation only the ``name`` ("" where not even that can be told)."""
+    """What an entry's bytes say; of an unknown operation only the ``name`` ("" where not even that can be told).
+
+    No entry is an error: the archiver looks at all of them, and has to archive those, too, that nobody can read.
+    """
     cbor2 = _cbor2()
     try:
         content = cbor2.loads(entry)
         names = [name for name in content if name != "clock_tag"]
-    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError):
+    except Exception:
+        # Decoders of tags may raise anything.
         names = []
     if len(names) != 1 or not isinstance(content, dict) or not isinstance(names[0], str):
         return Operation("", UNKNOWN)
@@ -84,7 +88,7 @@ def describe(entry: bytes) -> Operation:
     reader = _READERS.get(name)
     try:
         return reader(name, _with_text_ids(content[name])) if reader is not None else Operation(name, UNKNOWN)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except Exception:
         return Operation(name, UNKNOWN)
 
 

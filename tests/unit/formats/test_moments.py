@@ -17,6 +17,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.moment
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader, Poll
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_positions import Position
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_summary import Summary
 
 LOG = ReplicaLog("docs", 0, "1", "20261122T020000Z-a1b2c3")
 START = datetime(2026, 11, 22, 2, 0, tzinfo=timezone.utc)
@@ -30,7 +31,7 @@ def chunk(first: int, *polls: tuple[int, float, float]) -> ChunkHeader:
     """A chunk that begins with the entry ``first``; a poll is (last entry, after, before) in seconds."""
     found = tuple(Poll(last, at(after), at(before)) for last, after, before in polls)
     return ChunkHeader(
-        "production", LOG, first, found[-1].last, None, 0, ((first, 0),), found, 0, "0" * 64, 0, "0" * 64
+        "production", LOG, first, found[-1].last, None, 0, ((first, 0),), found, Summary(), 0, "0" * 64, 0, "0" * 64
     )
 
 

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_la
     chunk_key,
     parse_chunk_key,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_summary import Summary
 from tests.made_snapshots import numbered, wal_segment
 from tests.made_wal import SECOND, START, log_of, moment, sealed
 
@@ -97,6 +99,7 @@ def test_a_cut_or_longer_chunk_is_refused(files: list[int], data: st.DataObject)
         {"runs": ((0, 1), (1, 2), (1, 2))},
         {"runs": ()},
         {"polls": ()},
+        {"summary": Summary(unknown=5)},
         {"size": 10**15},
         {"size": 3},
         {"sha256": "0" * 64},
@@ -122,6 +125,9 @@ def test_a_header_that_is_sound_in_itself_is_still_compared_with_the_entries(cha
         (b'"shard":3,', b"", "'shard'"),
         (b'"previous_crc":null,', b"", "'previous_crc'"),
         (b'"polls":[', b'"polls":[[],', "polls"),
+        (b'"unknown":2', b'"unknown":3', "valid summary: it tells of more|a count"),
+        (b'"unknown":2', b'"unknown":1', "altered"),
+        (b'"summary":', b'"other":', "valid summary: it has other fields"),
         (b"\n", b"", "no complete header"),
     ],
 )
@@ -134,12 +140,16 @@ def test_an_unreadable_header_says_why(old: bytes, new: bytes, why: str) -> None
 def test_a_header_fits_into_what_a_reader_fetches_of_it() -> None:
     log = ReplicaLog("\U0001f600" * 255, 2**31, "\U0001f600" * 255, "t" * 64)
     builder = ChunkBuilder("\U0001f600" * 255, log)
-    polls = log_of([1] * 500, first=1 << 63, seed=1 << 31)
+    upserts = [
+        {"upsert_points": {"points": [{"id": 1, "vector": {f"{n:028}": []}, "payload": {}}]}} for n in range(500)
+    ]
+    polls = log_of([1] * 500, first=1 << 63, seed=1 << 31, operations=list(map(cbor2.dumps, upserts)))
     while not builder.is_full:
         poll = polls.pop(0)
         builder.add(poll, START, START + len(polls) * SECOND)
     header, _rest = builder.finish()
     assert ChunkHeader.parse(header.dump()) == header
+    assert len(header.summary.vectors) == 64
     assert len(header.dump()) <= MAX_HEADER
     with pytest.raises(InvalidInput):
         builder.add(polls[0], START, START)
