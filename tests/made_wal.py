@@ -52,9 +52,9 @@ def log_of(
     return found
 
 
-def sealed(polls: Sequence[Entries], log: ReplicaLog, begin: datetime = START) -> bytes:
+def sealed(polls: Sequence[Entries], log: ReplicaLog, begin: datetime = START, cluster: str = "production") -> bytes:
     """The object with these entries, one poll each, that were made in the seconds before their index + 1."""
-    builder = ChunkBuilder("production", log)
+    builder = ChunkBuilder(cluster, log)
     shift = begin - START
     stored = b"".join(builder.add(poll, moment(poll.first) + shift, moment(poll.stop) + shift) for poll in polls)
     header, rest = builder.finish()

@@ -24,6 +24,7 @@ description:
     A key that cannot get its numbers is refused.
   - A collection with strict mode gets its limits back once it has passed, because they may forbid the checks.
   - With O(to_time), O(to_index) or O(to=latest) the archived write-ahead log after the backup is replayed, too.
+    Like the backup it is read and proved while it is sent; what its entries do, the archive tells before.
   - The data passes through the host that runs the module in constant memory and never touches its disk.
   - A restore that fails removes the collection that it had created. One that was killed is removed by the next run,
     on another host after 24 hours. Until it has passed, the collection bears a mark in its metadata and as an alias.

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import (
@@ -20,8 +22,12 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
     IntegrityError,
     MomentNotRestorable,
     TargetExists,
+    UnknownWalOperation,
     WrongKey,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import wal
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_join import Entries
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import parse_chunk_key
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
@@ -31,6 +37,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.reposit
 from tests.cluster import KEYS, fill_key, make_sharded, start_cluster
 from tests.followed import Followed, followed_collections, moment_of
 from tests.made_backups import flip_byte, with_key
+from tests.made_snapshots import wal_segment
+from tests.made_wal import sealed
 from tests.polled_archive import PolledArchive
 from tools.servers import QdrantServer, SeaweedServer
 
@@ -102,6 +110,47 @@ def test_a_chunk_that_no_region_has_right_is_named_and_nothing_is_changed(
         assert damaged in error.detail
     # What was before it can be had.
     followed.proves(MomentRequest(indexes=followed.steps[0].last), followed.steps[0], primary, standby)
+
+
+def test_a_chunk_found_damaged_while_it_is_sent_leaves_nothing_behind(
+    follow: Follow, standby: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = half_open(follow())
+    primary = followed.repository
+    damaged = chunks(primary)[-2]
+    flip_byte(primary, damaged, len(primary.get(damaged)) - 1)
+    copy_all(primary, standby)
+    created, create = [], Qdrant.create_collection
+
+    def noting(qdrant: Qdrant, name: str, body: dict[str, Any]) -> None:
+        created.append(name)
+        create(qdrant, name, body)
+
+    monkeypatch.setattr(Qdrant, "create_collection", noting)
+    error = followed.refused(MomentRequest(), DamagedBackup, primary, standby)
+    assert f"No source has a good copy of {damaged}" in error.detail
+    assert created == [f"{followed.name}-then"], "it was found when the collection was there already"
+    assert created[0] not in followed.qdrant.collections()
+
+
+def test_each_chunk_is_read_once_but_for_those_that_change_indexes(
+    follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = half_open(follow(shard_number=1))
+    before = chunks(followed.repository)[:-3]
+    followed.call("PUT", "/index", {"field_name": "at", "field_schema": "integer"})
+    step = followed.step()
+    read: list[str] = []
+    get = Repository.get
+
+    def noting(repository: Repository, key: str, *args: Any, **more: Any) -> bytes:
+        read.append(key)
+        return get(repository, key, *args, **more)
+
+    monkeypatch.setattr(Repository, "get", noting)
+    followed.proves(MomentRequest(step.time), step)
+    *plain, changed = [key for key in chunks(followed.repository) if key not in before]
+    assert [read.count(key) for key in (*plain, changed)] == [1, 1, 1, 2]
 
 
 def test_nothing_can_be_had_beyond_a_missing_chunk(follow: Follow) -> None:
@@ -208,18 +257,41 @@ def test_an_archiver_that_had_lost_its_place_goes_on_from_an_old_base(follow: Fo
 
 
 def test_operations_that_may_come_back_otherwise_are_counted_and_refused_if_told(follow: Follow) -> None:
-    followed = follow()
+    followed = follow(shard_number=1)
     followed.archive.poll()
     followed.back_up()
+    followed.archive.poll()
     followed.call("PUT", "/points", {"points": [{"id": 1, "vector": {"a": [1, 1, 1, 1]}, "payload": {}}]})
     followed.call("PUT", "/points", {"points": [{"id": 2, "vector": {"a": [1, 1, 1, 1], "b": [1, 0]}}]})
     followed.upsert(3, 4, update_filter={"must": [{"key": "n", "match": {"value": 3}}]})
     step = followed.step()
-    expected = {"partial_vectors": 1, "without_payload": 1}
-    assert followed.restored(MomentRequest(step.time))[0]["inexact"] == expected
-    error = followed.refused(MomentRequest(step.time, strict=True), InexactReplay)
-    assert error.result["inexact"] == expected
+    whole, last = MomentRequest(step.time), step.last[0]
+    for taken, expected in (
+        (whole, {"partial_vectors": 1, "without_payload": 1}),
+        (MomentRequest(indexes={0: last - 1}), {"partial_vectors": 1, "without_payload": 1}),
+        (MomentRequest(indexes={0: last - 2}), {"partial_vectors": 1}),
+        (MomentRequest(indexes={0: last - 3}), {}),
+    ):
+        assert followed.restored(taken)[0]["inexact"] == expected
+    error = followed.refused(replace(whole, strict=True), InexactReplay)
+    assert error.result["inexact"] == {"partial_vectors": 1, "without_payload": 1}
     assert "1 partial_vectors, 1 without_payload" in error.detail
+
+
+def test_an_operation_not_known_here_is_refused_before_anything_is_changed(
+    follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = half_open(follow(shard_number=1))
+    repository, index = followed.repository, followed.steps[-1].last[0] + 1
+    newest = ChunkHeader.parse(repository.get(chunks(repository)[-1]))
+    framed = wal_segment([cbor2.dumps({"fold_points": {}})], newest.last_crc)[wal.HEADER_SIZE :]
+    scanned = wal.scan_from("open-1", wal.Position(index, 0, newest.last_crc), framed)
+    entries = Entries(framed, (scanned.entries,), newest.last_crc, scanned.position.crc)
+    data = sealed([entries], newest.log, datetime.now(timezone.utc), newest.cluster)
+    repository.put(ChunkHeader.parse(data).key, data)
+    monkeypatch.setattr(Qdrant, "create_collection", None)
+    error = followed.refused(MomentRequest(indexes={0: index}), UnknownWalOperation)
+    assert f"Entry {index} of the log is an operation not known here: fold_points" in error.detail
 
 
 def test_strict_takes_what_is_exact(follow: Follow) -> None:

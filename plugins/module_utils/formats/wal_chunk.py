@@ -178,10 +178,9 @@ class Needed:
     last: int
 
     @property
-    def size(self) -> int | None:
-        """The bytes of these entries in a segment; None where they are a part of the chunk, which must be read then."""
-        whole = (self.first, self.last) == (self.header.first, self.header.last)
-        return self.header.size if whole else None
+    def is_whole(self) -> bool:
+        """Whether these are all entries of the chunk."""
+        return (self.first, self.last) == (self.header.first, self.header.last)
 
 
 def cover(headers: Iterable[ChunkHeader], first: int, last: int) -> list[Needed]:

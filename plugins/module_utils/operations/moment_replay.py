@@ -1,7 +1,10 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prove that archived entries continue a base, find out what they do, and put them behind it in a shard archive."""
+"""Prove that archived entries continue a base, find out what they do, and put them behind it in a shard archive.
+
+The entries are read once, while they are sent. What has to be known before, the headers of their chunks tell.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import DamagedBackup, InexactReplay, IntegrityError
+from ..formats import wal
 from ..formats.collection_config import vector_names
 from ..formats.manifest import Manifest
 from ..formats.sealed import plain_facts
 from ..formats.snapshot_tar import END_OF_ARCHIVE, padding, regular_header
 from ..formats.wal_chunk import require_continuous
 from ..formats.wal_glance import glance
-from ..formats.wal_join import Joiner
+from ..formats.wal_join import Entries, Joiner
 from ..formats.wal_operations import CONDITIONAL, apply_index_operation
 from .archived_wal import ArchivedWal
 from .base_log import base_entries, has_entries
@@ -54,19 +58,18 @@ class MomentReplay:
         self.entries = 0
 
     def prove(self, request: MomentRequest) -> None:
-        """Read all of it once, before anything is changed.
+        """Find out what the entries do, before anything is changed: by the headers of chunks, where these say enough.
 
         Raises:
             IntegrityError: entries that do not continue the base's log.
-            DamagedBackup, StoreUnreachable: no source has a good copy of something.
+            DamagedBackup, StoreUnreachable: no source has a good copy of something that has to be read.
             UnknownWalOperation: an entry that this version does not know.
             InexactReplay: with ``strict``, where an entry may not be replayed exactly.
         """
         for moment in self.shards.values():
-            if has_entries(moment.shard):
-                self._prove_base(moment)
+            shared = self._prove_base(moment) if has_entries(moment.shard) else None
             if moment.chunks:
-                self._prove_chunks(moment)
+                self._look_at_chunks(moment, shared)
         if request.strict and self.inexact:
             found = ", ".join(f"{count} {name}" for name, count in sorted(self.inexact.items()))
             raise InexactReplay(
@@ -112,7 +115,11 @@ class MomentReplay:
         return _kept(shard) + len(_header(moment, member)) + member + len(padding(member)) + len(END_OF_ARCHIVE), None
 
     def pieces(self, shard: Json, plain: Iterator[bytes]) -> Iterator[bytes]:
-        """The archive of a shard: that of the base (``plain``), with one more member for the entries after it."""
+        """The archive of a shard: that of the base (``plain``), with one more member for the entries after it.
+
+        Each chunk is proved before its entries are given. Raises ``DamagedBackup`` or ``StoreUnreachable`` where no
+        source has a good copy of one, ``IntegrityError`` where it does not continue the one before.
+        """
         moment = self.shards[shard["shard"]]
         if not moment.chunks:
             yield from plain
@@ -133,8 +140,11 @@ class MomentReplay:
 
     # -- proving
 
-    def _prove_base(self, moment: ShardMoment) -> None:
-        """The entry that both have must be the same one; the base's own are looked at on the way."""
+    def _prove_base(self, moment: ShardMoment) -> Entries | None:
+        """The entry that both have must be the same one; the base's own are looked at on the way.
+
+        Returns the entries of the chunk that has it, too.
+        """
         key = self._manifest.object_key(moment.shard)
         digest = None
         for index, entry in base_entries(
@@ -148,9 +158,9 @@ class MomentReplay:
             if index == moment.base_last:
                 digest = hashlib.sha256(entry).digest()
         if moment.shared is None:
-            return
-        archived = self._archive.entries(moment.shared).entry(moment.base_last)
-        if hashlib.sha256(archived).digest() != digest:
+            return None
+        shared = self._archive.entries(moment.shared)
+        if hashlib.sha256(shared.entry(moment.base_last)).digest() != digest:
             raise IntegrityError(
                 f"Entry {moment.base_last} of shard {moment.shard['shard']} in the archive ({moment.shared.key}) is "
                 f"not that of base {self._manifest.backup_id}: it is the log of another timeline.",
@@ -158,24 +168,30 @@ class MomentReplay:
             )
         if moment.chunks and moment.shared != moment.chunks[0].header:
             require_continuous(moment.shared, moment.chunks[0].header)
+        return shared
 
-    def _prove_chunks(self, moment: ShardMoment) -> None:
-        joiner = Joiner(moment.base_last + 1, moment.cut.last)
-        size = len(joiner.header)
-        archived = self._archive.entries_of(needed.header for needed in moment.chunks)
-        for needed, entries in zip(moment.chunks, archived, strict=True):
-            size += sum(map(len, joiner.add(entries)))
+    def _look_at_chunks(self, moment: ShardMoment, shared: Entries | None) -> None:
+        """``shared``: the entries of the moment's shared chunk, where they have been read."""
+        size = wal.HEADER_SIZE
+        for needed in moment.chunks:
+            header = needed.header
+            if needed.is_whole and header.summary.is_enough:
+                size += header.size
+                self._count(header.summary.inexact(self._vectors))
+                continue
+            entries = shared if shared is not None and header == moment.shared else self._archive.entries(header)
+            size += entries.framed_size(needed.first, needed.last + 1)
             for index, entry in entries.items(needed.first, needed.last + 1):
-                self._look_at(index, entry)
-        joiner.finish()
+                operation = glance(entry)
+                apply_index_operation(self.payload_indexes, index, operation)
+                self._count(Counter(operation.inexact(self._vectors)))
+        self.entries += moment.cut.last - moment.base_last
         self._sizes[moment.shard["shard"]] = size
 
-    def _look_at(self, index: int, entry: bytes) -> None:
-        operation = glance(entry)
-        apply_index_operation(self.payload_indexes, index, operation)
-        self.entries += 1
+    def _count(self, inexact: Counter[str]) -> None:
         # A condition is judged exactly on what the base's segments cannot hold in part.
-        self._inexact.update(operation.inexact(self._vectors) - {CONDITIONAL})
+        del inexact[CONDITIONAL]
+        self._inexact += inexact
 
 
 def _kept(shard: Json) -> int:

@@ -186,7 +186,10 @@ def test_chunks_become_one_segment_of_any_of_their_entries(files: list[int], dat
     needed = cover([header for header, _entries in reversed(chunks)], first, last)
     segment = joined([entries[piece.header.key] for piece in needed], first, last)
     assert segment == wal_segment(numbered(first, last + 1), seed=int.from_bytes(segment[4:8], "little"))
-    sizes = [piece.size or entries[piece.header.key].framed_size(piece.first, piece.last + 1) for piece in needed]
+    sizes = [
+        piece.header.size if piece.is_whole else entries[piece.header.key].framed_size(piece.first, piece.last + 1)
+        for piece in needed
+    ]
     assert len(segment) == wal.HEADER_SIZE + sum(sizes), "known before a byte of it is made"
 
 
