@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import cbor2
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils import errors
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog, timeline_key
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_summary import Summary
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.repository_lock import (
     RepositoryLock,
@@ -74,6 +78,20 @@ def test_a_log_that_is_whole_is_good(repository: Repository, standby: Repository
     ], "gaps between timelines, and less at the ends of a copy, are no damage"
     assert all(entry["bytes_read"] == 0 for entry in verify(repository, standby, choice=Choice()).wal)
     assert verify(repository, wal=False).wal == []
+
+
+def test_a_header_that_says_something_else_of_its_entries_is_found(repository: Repository) -> None:
+    make_backup(repository, log=(2, 9))
+    deleted, folded = cbor2.dumps({"delete_points": {"ids": [1]}}), cbor2.dumps({"fold_points": {}})
+    known, unknown = make_timeline(repository, NEW, TENS[:2], operations=[deleted] * 10 + [folded] * 10)
+    assert findings(repository) == []
+    for key in (known, unknown):
+        whole = repository.get(key)
+        header = ChunkHeader.parse(whole)
+        body = whole[len(header.dump()) :]
+        repository.put(key, replace(header, summary=Summary(index=1)).dump() + body)
+    # What is unknown here, a newer version may have known.
+    assert findings(repository) == [("primary", known, "content", [], False)]
 
 
 def test_what_is_missing_is_found_by_its_name_and_brought_back(

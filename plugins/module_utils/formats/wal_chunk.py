@@ -78,8 +78,7 @@ class ChunkBuilder:
             if not self._runs or run.seed != self._crc:
                 self._runs.append((run.first, run.seed))
             self._crc = wal.entry_crc(data, run, run.stop - 1)
-        for _index, entry in entries.items(entries.first, entries.stop):
-            self._summarizer.add(entry)
+        self._summarizer.add_all(entries)
         self.stop = entries.stop
         self._take_poll(Poll(entries.stop - 1, after, before))
         self.size += len(data)
@@ -135,6 +134,17 @@ def read_chunk(data: bytes) -> tuple[ChunkHeader, Entries]:
     if len(unpacked) != header.size or hashlib.sha256(unpacked).hexdigest() != header.sha256:
         raise _damaged(header, "its entries differ from the digest in its header")
     return header, Entries(unpacked, _runs(header, unpacked), header.previous_crc, header.last_crc)
+
+
+def require_summary(header: ChunkHeader, entries: Entries) -> None:
+    """Raise ``IntegrityError`` where the entries of a chunk do something else than its header says.
+
+    ``read_chunk`` does not look for that, since it takes about as long: it can only be an error of the archiver.
+    """
+    summarizer = Summarizer()
+    summarizer.add_all(entries)
+    if header.summary.contradicts(summarizer.summary()):
+        raise _damaged(header, "its entries do something else than its header says")
 
 
 def _unpacked(header: ChunkHeader, stored: bytes) -> bytes:

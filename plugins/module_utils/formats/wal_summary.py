@@ -17,6 +17,7 @@ from typing import Any
 
 from .canonical import canonical
 from .wal_glance import glance
+from .wal_join import Entries
 from .wal_operations import CONDITIONAL, PARTIAL_VECTORS, TRANSFER, UNKNOWN, WITHOUT_PAYLOAD
 
 _INDEX = "index"
@@ -47,6 +48,13 @@ class Summary:
     def is_enough(self) -> bool:
         """Whether a restore need not look at the entries: they change no index, and all of them are known."""
         return not self.index and not self.unknown
+
+    def contradicts(self, other: Summary) -> bool:
+        """Whether two summaries of the same entries cannot both be right.
+
+        Where one of them has unknown entries, it may be of a version that knows fewer operations.
+        """
+        return self != other and not self.unknown and not other.unknown
 
     def inexact(self, vector_names: Collection[str]) -> Counter[str]:
         """How many entries are of each class, where the summary is enough; as ``Operation.inexact``."""
@@ -83,8 +91,13 @@ class Summarizer:
         self._vectors: Counter[frozenset[str]] = Counter()
         self._room = _MAX_NAMES
 
+    def add_all(self, entries: Entries) -> None:
+        """Take entries. Nothing in them is an error: what cannot be read is unknown."""
+        for _index, entry in entries.items(entries.first, entries.stop):
+            self.add(entry)
+
     def add(self, entry: bytes) -> None:
-        """Take one that was read. Nothing in it is an error: what cannot be read is unknown."""
+        """Take one of them."""
         operation = glance(entry)
         # Without names of vectors nothing is partial.
         self._counts.update(operation.inexact(()))

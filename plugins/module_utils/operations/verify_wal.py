@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import Busy, DamagedBackup, DrError, IntegrityError, ObjectNotFound, StoreError
-from ..formats.wal_chunk import require_continuous
+from ..formats.wal_chunk import require_continuous, require_summary
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog, parse_timeline_key, timeline_key, timeline_prefix
 from ..stores.repository import Repository
@@ -135,7 +135,9 @@ def _read_chunks(found: RegionLogs, stored: Sequence[StoredChunk]) -> None:
 
     def read(chunk: StoredChunk) -> ChunkHeader | str | None:
         try:
-            return prove_chunk(found.region, chunk.key, found.region.get(chunk.key))[0]
+            header, entries = prove_chunk(found.region, chunk.key, found.region.get(chunk.key))
+            require_summary(header, entries)
+            return header
         except ObjectNotFound:
             return None
         except IntegrityError as error:
