@@ -10,13 +10,13 @@ import hashlib
 import re
 from contextlib import suppress
 from datetime import datetime, timezone
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import MissingDependency
 from .customer_key import send_with
 from .s3_errors import translated
+from .s3_model import shared_loader
 
 if TYPE_CHECKING:
     from .location import StoreLocation
@@ -108,7 +108,7 @@ def _core_session() -> Any:
     import botocore.session
 
     core = botocore.session.Session()
-    core.register_component("data_loader", _loader())
+    core.register_component("data_loader", shared_loader())
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
     return core
 
@@ -122,13 +122,6 @@ def _parse_time(value: Any) -> datetime:
             return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc)
     moment: datetime = parse_timestamp(value)
     return moment
-
-
-@lru_cache(maxsize=1)
-def _loader() -> Any:
-    from botocore.loaders import create_loader
-
-    return create_loader()
 
 
 def _config(location: StoreLocation, max_attempts: int) -> dict[str, Any]:
