@@ -50,6 +50,7 @@ class Agent:
         }
         keys = {store["name"]: {name: store[name] for name in KEYS if store[name]} for store in found}
         self.credentials: Json = {"qdrant": {"api_key": qdrant.api_key or ""}, "repositories": keys}
+        self.environment = {"PYTHONPATH": str(ROOT / "build" / "collections"), "AWS_EC2_METADATA_DISABLED": "true"}
         self.processes: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -57,8 +58,9 @@ class Agent:
         self._write("config.json", self.config)
         self._write("credentials.json", self.credentials)
         command = [sys.executable, "-c", START, *arguments, "--config", str(self.folder / "config.json")]
-        env = {"PYTHONPATH": str(ROOT / "build" / "collections"), "AWS_EC2_METADATA_DISABLED": "true"}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment
+        )
         self.processes.append(process)
         return process
 

@@ -11,6 +11,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
     last_chunk,
     read_timeline,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_settings import MIB
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.agent_files import Spool
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
-from tests.archivers import LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
+from tests.archivers import SIZE, LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
 from tests.made_backups import location_on
 from tests.proofs import wait_for
+from tools.archiver import peak_rss_mib, service_environment
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -55,6 +58,16 @@ def reached(repository: Repository, collection: str, last: int) -> bool:
     logs = archived_timelines(repository, collection)
     newest = last_chunk(repository, logs[-1]) if logs else None
     return newest is not None and newest.last >= last
+
+
+def write_wide(logged: LoggedCollection, size: int) -> int:
+    """Write payloads of so many bytes together that do not get smaller, half a MiB each; the last entry's index."""
+    last = 0
+    for number in range(size // (MIB // 2)):
+        point = {"id": number + 1, "vector": [1.0] * SIZE, "payload": {"text": secrets.token_urlsafe(MIB * 3 // 8)}}
+        path = f"/collections/{logged.name}/points"
+        last = int(logged.qdrant.call("PUT", path, {"points": [point]}, {"wait": True})["operation_id"])
+    return last
 
 
 def write_until(logged: LoggedCollection, done: Callable[[], Any]) -> None:
@@ -191,6 +204,35 @@ def test_a_full_spool_leads_to_a_gap_that_is_told(
     assert record.gap == (max(archived(repository, old)) + 1, min(kept) - 1)
     assert max(kept) == last
     assert json.loads(requested_bases(settings.state_path)[logged.name])["reason"] == "gap"
+
+
+def test_memory_stays_small_whatever_the_store_does(
+    qdrant_server: QdrantServer, own_s3: SeaweedServer, tmp_path: Path
+) -> None:
+    logged = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}", retain=1000)
+    location = location_on(own_s3, own_s3.create_bucket(f"b-{secrets.token_hex(6)}"))
+    settings = settings_for(qdrant_server, tmp_path, logged.name)
+    section = {name: value for name, value in asdict(settings).items() if name != "lock_seconds"}
+    host = Agent(tmp_path, QdrantConnection(qdrant_server.url), [location], wal_archive=section)
+    host.environment |= service_environment()
+    assert host.runs("archive-wal", "--once").returncode == 0
+    own_s3.kill()
+    last = write_wide(logged, 100 * MIB)
+    process = host.start("archive-wal")
+    try:
+        spooled = tmp_path / "spool" / logged.name
+        wait_for(lambda: any(path.name.endswith(f"{last}.wal") for path in spooled.rglob("*.wal")), "the last entry")
+        own_s3.start()
+        repository = Repository(location)
+        wait_for(lambda: reached(repository, logged.name, last), "all entries")
+        peak = peak_rss_mib(process.pid)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    logged.qdrant.delete_collection(logged.name)
+    assert peak <= 64
+    (log,) = archived_timelines(repository, logged.name)
+    assert max(archived(repository, log)) == last
 
 
 def test_without_the_store_it_goes_on_from_what_the_host_remembers(

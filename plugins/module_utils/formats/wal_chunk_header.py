@@ -116,7 +116,7 @@ class ChunkHeader:
         return canonical(whole) + b"\n"
 
     @classmethod
-    def parse(cls, data: bytes) -> ChunkHeader:
+    def parse(cls, data: bytes | bytearray) -> ChunkHeader:
         """Read the header at the start of ``data``, an object or its first 64 KiB.
 
         Raises ``IntegrityError`` for one that is cut short, altered, of another schema, or that contradicts itself.
@@ -133,7 +133,7 @@ class ChunkHeader:
         return header
 
 
-def _fields(line: bytes) -> dict[str, Any]:
+def _fields(line: bytes | bytearray) -> dict[str, Any]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -72,7 +72,7 @@ class Timeline:
         return (json.dumps(whole, sort_keys=True, indent=1, ensure_ascii=True) + "\n").encode("ascii")
 
     @classmethod
-    def parse(cls, data: bytes) -> Timeline:
+    def parse(cls, data: bytes | bytearray) -> Timeline:
         """Read a stored record; ``IntegrityError`` for one that is cut short, altered or of another schema."""
         try:
             whole = json.loads(data)

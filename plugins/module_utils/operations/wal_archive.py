@@ -4,8 +4,9 @@
 """The WAL archiver of one node: follows the log of every replica on this host, and stores what comes.
 
 One thread reads, seals and decides; it never waits for the repository or for Qdrant, so that no log outruns it because
-one of them does not answer. Where the repository does not take what is sealed, a spool on the disk does; where that is
-full as well, the logs themselves wait. What is lost then begins a new timeline, and a request for a new base.
+one of them does not answer. Where its memory is full, the logs wait for a moment; where the repository does not take
+what is sealed, a spool on the disk does; where that is full as well, the logs wait on. What is lost then begins a new
+timeline, and a request for a new base.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .share import utc_now
 from .troubles import Troubles
 from .wal_discovery import Discovery
 from .wal_follower import MIB, Follower, Sealed
-from .wal_outbox import Outbox, owner
+from .wal_outbox import Outbox
 from .wal_place import Located
 from .wal_progress import Progress, Shard, Totals, metrics, named, needs_base, positions_of
 from .wal_settings import ArchiveSettings
@@ -41,8 +42,10 @@ _UPLOADS, _ASIDE = 4, 4
 _LONGEST_PAUSE = 3.0
 _METRICS_SECONDS = 15.0
 _REPEAT_SECONDS = 3600.0
-# Of read entries, and of sealed ones; the rest of the memory is for what is being read and sent.
-_MEMORY = 16 * MIB
+# Bytes of read entries, and of these and sealed ones together: the program itself takes 46 MiB of the 64 that it may.
+_READ, _MEMORY = 6 * MIB, 8 * MIB
+# So long the logs wait before the spool takes what the repository is slow to take.
+_PATIENCE = 2.0
 _STOP_SECONDS, _ONCE_SECONDS = 5.0, 120.0
 
 Json = dict[str, Any]
@@ -85,6 +88,7 @@ class Archiver:
         self._dirty: set[str] = set()
         self._telling: dict[str, Future[Any]] = {}
         self._more = False
+        self._behind_since: float | None = None
         self._due: dict[str, float] = {}
         self.totals = Totals()
 
@@ -123,11 +127,10 @@ class Archiver:
     # -- one turn
 
     def _turn(self) -> None:
-        for shard, located in self._discovery.look(self._followers, self._outbox.waiting).items():
+        for shard, located in self._discovery.look(self._followers, self._outbox.newest).items():
             self._follow(shard, located)
         self._collect()
         self._read(self._is_due("poll", self._settings.poll_interval))
-        self._relieve()
         self._outbox.send()
         if self._is_due("beat", self._settings.heartbeat):
             self._tell({collection for collection, _shard in self._progress})
@@ -170,11 +173,11 @@ class Archiver:
         )
         self._base_last[shard] = located.base_last
         progress = self._progress[shard] = Progress(located.log, time.monotonic())
-        waiting = self._outbox.waiting(located.log)
-        if located.place is not None and not waiting and not located.damage:
-            progress.log, progress.last, progress.crc = located.place.log, located.place.last, located.place.crc
+        place = located.place
+        if place is not None and not self._outbox.waiting(located.log) and not located.damage:
+            progress.log, progress.last, progress.crc = place.log, place.last, place.crc
             if located.proved:
-                self._outbox.proved(located.place.log)
+                self._outbox.proved(place.log, place.last)
         self._due["poll"] = 0.0
 
     # -- reading and sealing
@@ -182,12 +185,14 @@ class Archiver:
     def _read(self, all_logs: bool) -> None:
         """Poll every log, or those that have more; seal those whose time has come."""
         self._more = False
+        has_room = self._relieve()
         for shard, follower in list(self._followers.items()):
             due = follower.due(self._settings.seal_interval)
             is_due = due is not None and due <= time.monotonic()
-            if (all_logs or is_due or follower.unfinished) and self._outbox.held <= _MEMORY:
+            if (all_logs or is_due or follower.unfinished) and has_room:
                 self._poll(shard, follower)
-                self._relieve()
+                if self._take(shard, follower) or follower.size:
+                    has_room = self._relieve()
             if is_due or follower.absent:
                 follower.seal()
             self._take(shard, follower)
@@ -197,6 +202,8 @@ class Archiver:
                 self._gone.add(shard)
                 self._report(f"{named(shard)} is gone.")
                 self._forget_request(shard[0])
+        behind = self._more or not has_room
+        self._behind_since = (self._behind_since or time.monotonic()) if behind else None
 
     def _forget_request(self, collection: str) -> None:
         """No backup can be made of a collection that is gone."""
@@ -214,7 +221,8 @@ class Archiver:
         else:
             self._troubles.note(f"log of {shard}")
 
-    def _take(self, shard: Shard, follower: Follower) -> None:
+    def _take(self, shard: Shard, follower: Follower) -> bool:
+        """Send what is sealed; whether something was."""
         sealed, follower.sealed = follower.sealed, []
         for number, item in enumerate(sealed):
             if item.timeline is not None:
@@ -223,6 +231,7 @@ class Archiver:
             self._outbox.add(item)
         if not follower.pending and follower.ended is not None and not self._outbox.waiting(follower.replica):
             self._progress[shard].reached(follower.ended)
+        return bool(sealed)
 
     def _note_timeline(self, shard: Shard, item: Sealed, first_chunk: ChunkHeader | None) -> None:
         timeline = item.timeline
@@ -234,16 +243,31 @@ class Archiver:
         request = partial(request_base, self._settings.state_path, timeline, self._clock())
         self._troubles.attempt("requests", request)
 
-    def _relieve(self) -> None:
-        """Keep the memory small: seal the largest logs, and take what is sealed to the disk."""
-        while sum(each.size for each in self._followers.values()) > _MEMORY:
+    @property
+    def _size(self) -> int:
+        """Bytes of entries that were read and not sealed."""
+        return sum(each.size for each in self._followers.values())
+
+    @property
+    def _held(self) -> int:
+        """All bytes that wait in memory."""
+        return self._size + self._outbox.held
+
+    def _relieve(self) -> bool:
+        """Seal the largest logs, and take what is sealed to the disk, to have room in memory; whether there is some.
+
+        Where the repository takes it, but for a while, the disk is spared.
+        """
+        while self._size > _READ:
             shard, largest = max(self._followers.items(), key=lambda item: item[1].size)
             largest.seal()
             self._take(shard, largest)
-        if self._outbox.held > _MEMORY and not self._outbox.spool_all():
-            self._troubles.note("spool", f"The spool {self._settings.spool_path} has no room: the logs have to wait.")
-        elif self._outbox.held <= _MEMORY:
-            self._troubles.note("spool")
+        since = self._behind_since
+        is_slow = self._outbox.is_away or (since is not None and time.monotonic() >= since + _PATIENCE)
+        has_room = self._held <= _MEMORY or not is_slow or self._outbox.spool_all()
+        waits = "" if has_room else f"The spool {self._settings.spool_path} has no room: the logs have to wait."
+        self._troubles.note("spool", waits)
+        return self._held <= _MEMORY
 
     def _collect(self) -> None:
         """See what has arrived."""
@@ -283,9 +307,8 @@ class Archiver:
     def _positions(self, collection: str, replica: str) -> bytes:
         shards = {number: each for (name, number), each in self._progress.items() if name == collection}
         for number, each in shards.items():
-            headers = self._outbox.waiting(owner(each.log))
-            each.behind = sum(header.last - header.first + 1 for header in headers)
-            each.behind += self._followers[(collection, number)].pending
+            follower = self._followers[(collection, number)]
+            each.behind = self._outbox.waiting(follower.replica) + follower.pending
         return positions_of(self._repository.location.cluster, collection, replica, shards, self._clock()).dump()
 
     def _store_positions(self, key: str, record: bytes) -> None:
@@ -296,7 +319,7 @@ class Archiver:
     def _write_metrics(self) -> None:
         self.totals.base_needed = sorted(requested_bases(self._settings.state_path))
         self.totals.spool_bytes = self._spool.size
-        self.totals.memory_bytes = self._outbox.held + sum(each.size for each in self._followers.values())
+        self.totals.memory_bytes = self._held
         path = self._settings.metrics_path
         if path is not None:
             text = metrics(self._progress, self.totals, time.monotonic(), self._clock())
@@ -312,7 +335,7 @@ class Archiver:
         """Store what was read, as far as that goes within ``seconds``; the rest waits on the disk."""
         until = time.monotonic() + seconds
         for shard, follower in self._followers.items():
-            if self._outbox.held <= _MEMORY:
+            if self._relieve():
                 self._poll(shard, follower)
             follower.seal()
             self._take(shard, follower)

@@ -51,12 +51,12 @@ class Discovery:
         self.replica: str | None = None
 
     def look(
-        self, followed: Container[Shard], waiting: Callable[[ReplicaLog], list[ChunkHeader]]
+        self, followed: Container[Shard], newest: Callable[[ReplicaLog], ChunkHeader | None]
     ) -> dict[Shard, Located]:
         """The logs whose place has been found since the last call. Never waits.
 
-        ``followed``: those that are known; ``waiting``: the headers of what a replica has not stored yet. Raises Busy
-        where another archiver follows this node, and ``QdrantError`` where the node has become another one.
+        ``followed``: those that are known; ``newest``: the header of the last chunk that a replica has not stored yet.
+        Raises Busy where another archiver follows this node, and ``QdrantError`` where the node has become another one.
         """
         self._identify_node()
         if self.replica is None or not self._lock.try_hold(self.replica):
@@ -67,7 +67,7 @@ class Discovery:
                 if shard not in followed and shard not in self._locating:
                     log = ReplicaLog(shard[0], shard[1], self.replica, "")
                     remembered = self._remembered(shard[0])
-                    self._locating[shard] = self._ask(locate, self._repository, log, waiting(log), remembered)
+                    self._locating[shard] = self._ask(locate, self._repository, log, newest(log), remembered)
         return self._located()
 
     def look_again(self) -> None:

@@ -4,12 +4,14 @@
 """One replica's log, read while Qdrant writes it, and sealed as chunks of a timeline.
 
 Entries are kept as they were read until they are sealed: a compressor for each log of a node would take more memory.
+They are let go while they are compressed, so that they are never held twice.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -27,10 +29,9 @@ from .share import utc_now
 from .wal_settings import MIB
 
 # What one log may read before the others have their turn.
-TURN_BYTES = 16 * MIB
-_READ_BYTES = 4 * MIB
+TURN_BYTES = MIB
 # Of what a log held when it was first seen, nobody knows since when.
-_EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SECOND = timedelta(seconds=1)
 
 
@@ -63,11 +64,16 @@ class Sealed:
     """
 
     key: str
-    data: bytes
+    data: bytes | bytearray
     log: ReplicaLog
     header: ChunkHeader | None = None
     timeline: Timeline | None = None
     round: Round | None = None
+
+    @property
+    def entries(self) -> int:
+        """How many entries it has."""
+        return self.header.last - self.header.first + 1 if self.header is not None else 0
 
 
 class Follower:
@@ -100,9 +106,9 @@ class Follower:
         elif lost:
             self._begins = (GAP, lost, None)
         self._files = WalFiles(directory, Place(known.last + 1, known.crc) if known is not None else None)
-        self._after = known.after if known is not None else _EVER
+        self._after = known.after if known is not None else EVER
         self._round: Round | None = None
-        self._pieces: list[tuple[Entries, datetime, datetime]] = []
+        self._pieces: deque[tuple[Entries, datetime, datetime]] = deque()
         self._since = 0.0
         self._record: Timeline | None = None
         self.ended: Round | None = None
@@ -136,7 +142,7 @@ class Follower:
         budget = TURN_BYTES
         while budget > 0:
             self._round = self._round or Round(self._clock(), time.monotonic())
-            found = self._files.poll(_READ_BYTES)
+            found = self._files.poll(TURN_BYTES)
             if isinstance(found, NewEntries):
                 budget -= len(found.entries.data)
                 self._take(found.entries, seal_bytes)
@@ -146,7 +152,7 @@ class Follower:
                 continue
             if isinstance(found, NewTimeline):
                 self._begin_anew(REPLACED, f"Another log has taken its place: {found.reason}.")
-                self._after = _EVER
+                self._after = EVER
                 continue
             self.absent = isinstance(found, Absent)
             self.ended, self._round = self._round, None
@@ -162,11 +168,14 @@ class Follower:
             record, self._record = self._record, None
             self.sealed.append(Sealed(record.key, record.dump(), record.log, timeline=record))
         builder = ChunkBuilder(self._cluster, self._log)
-        stored = [builder.add(*piece) for piece in self._pieces]
+        data = bytearray()
+        while self._pieces:
+            data += builder.add(*self._pieces.popleft())
         header, rest = builder.finish()
-        data = b"".join((header.dump(), *stored, rest))
+        data += rest
+        data[:0] = header.dump()
         self.sealed.append(Sealed(header.key, data, header.log, header, round=self.ended))
-        self._pieces, self.size = [], 0
+        self.size = 0
 
     def _take(self, entries: Entries, seal_bytes: int) -> None:
         if self._log is None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..errors import IntegrityError, StoreError
@@ -35,15 +34,13 @@ class Located:
     base_last: int | None = None
 
 
-def locate(
-    repository: Repository, log: ReplicaLog, spooled: Iterable[ChunkHeader], cached: Positions | None
-) -> Located:
+def locate(repository: Repository, log: ReplicaLog, spooled: ChunkHeader | None, cached: Positions | None) -> Located:
     """Find where the archive of a replica ends; ``log`` has no timeline yet.
 
-    ``spooled``: the headers of its chunks on this host that wait for an upload. ``cached``: what this host remembers;
-    it is used only where the repository cannot be asked. Raises StoreError where nothing else is known, either.
+    ``spooled``: the header of its last chunk that waits for an upload. ``cached``: what this host remembers; it is used
+    only where the repository cannot be asked. Raises StoreError where nothing else is known, either.
     """
-    waiting = [_place(header) for header in spooled]
+    waiting = [_place(spooled)] if spooled is not None else []
     try:
         stored, damage = _stored(repository, log)
         base_last = _base_last(repository, log)

@@ -71,7 +71,7 @@ class Totals:
             self.gaps += item.timeline.reason == GAP
         if item.header is not None:
             self.chunks += 1
-            self.entries += item.header.last - item.header.first + 1
+            self.entries += item.entries
 
 
 def named(shard: Shard) -> str:

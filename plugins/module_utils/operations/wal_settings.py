@@ -30,7 +30,7 @@ class ArchiveSettings:
     collections: tuple[str, ...] | None = None
     poll_interval: float = 1.0
     seal_interval: float = 5.0
-    seal_bytes: int = 8 * MIB
+    seal_bytes: int = 4 * MIB
     spool_max_bytes: int = 10 * 1024 * MIB
     reserve_bytes: int = 1024 * MIB
     heartbeat: float = 30.0
@@ -40,10 +40,10 @@ class ArchiveSettings:
     def __post_init__(self) -> None:
         if not 0.1 <= self.poll_interval <= 60:
             raise InvalidInput(f"poll_interval is {self.poll_interval:g} s.", "Give 0.1 to 60 seconds.")
-        if not 0 < self.seal_interval <= 3600 or not 1 <= self.seal_bytes <= 64 * MIB or self.heartbeat <= 0:
+        if not 0 < self.seal_interval <= 3600 or not 1 <= self.seal_bytes <= 4 * MIB or self.heartbeat <= 0:
             raise InvalidInput(
                 "seal_interval, seal_bytes or heartbeat is out of range.",
-                "Give up to an hour, 1 byte to 64 MiB, and more than 0 seconds.",
+                "Give up to an hour, 1 byte to 4 MiB, and more than 0 seconds.",
             )
 
     def state_file(self, collection: str) -> Path:

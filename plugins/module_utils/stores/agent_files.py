@@ -39,32 +39,33 @@ def remove_file(path: Path) -> None:
 
 
 class Spool:
-    """Objects on this host's disk that a repository could not take yet, by their keys.
+    """Objects on this host's disk that a repository could not take yet, by their keys. The disk is their only list.
 
-    ``max_bytes``: what they may take together; ``reserve_bytes``: what stays free on the file system.
+    ``max_bytes``: what they may take together; ``reserve_bytes``: what stays free on the file system. ``size``: the
+    bytes of all objects in it.
     """
 
     def __init__(self, folder: str | Path, max_bytes: int, reserve_bytes: int) -> None:
         self._folder = Path(folder)
         self._max_bytes = max_bytes
         self._reserve_bytes = reserve_bytes
-        self._sizes: dict[str, int] = {}
-        for path in self._files():
+        self.size = 0
+        for path in _files(self._folder):
             if path.name.startswith(_UNFINISHED):
                 remove_file(path)
             else:
-                self._sizes[path.relative_to(self._folder).as_posix()] = path.stat().st_size
+                self.size += path.stat().st_size
 
-    @property
-    def size(self) -> int:
-        """Bytes of all objects in it."""
-        return sum(self._sizes.values())
+    def __iter__(self) -> Iterator[str]:
+        """All keys, in no order."""
+        return (path.relative_to(self._folder).as_posix() for path in _files(self._folder))
 
-    def in_order(self) -> list[str]:
-        """The keys in the order to upload: of each timeline its record, then its chunks."""
-        return sorted(self._sizes, key=lambda key: (key.rpartition("/")[0], key.endswith(".wal"), key))
+    def in_order(self, prefix: str = "") -> list[str]:
+        """The keys below a folder in the order to upload: of each timeline its record, then its chunks."""
+        keys = (path.relative_to(self._folder).as_posix() for path in _files(self._folder / prefix))
+        return sorted(keys, key=lambda key: (key.rpartition("/")[0], key.endswith(".wal"), key))
 
-    def add(self, key: str, data: bytes) -> bool:
+    def add(self, key: str, data: bytes | bytearray) -> bool:
         """Keep an object; False where there is no room for it."""
         free = free_bytes(self._folder)
         if self.size + len(data) > self._max_bytes or free is None or free - len(data) < self._reserve_bytes:
@@ -75,33 +76,45 @@ class Spool:
             _write(path, data, 0o640)
         except OSError:
             return False
-        self._sizes[key] = len(data)
+        self.size += len(data)
         return True
 
-    def read(self, key: str) -> bytes:
-        """The object. Raises ``FileError``."""
+    def size_of(self, key: str) -> int:
+        """The bytes of an object, 0 where it is gone."""
         try:
-            return (self._folder / key).read_bytes()
+            return (self._folder / key).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def read(self, key: str, most: int | None = None) -> bytearray:
+        """The object, or its first ``most`` bytes, in memory of the caller's own. Raises ``FileError``."""
+        try:
+            with open(self._folder / key, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                data = bytearray(size if most is None else min(size, most))
+                del data[file.readinto(data) or 0 :]
+                return data
         except OSError as error:
             raise FileError(f"{self._folder / key} cannot be read: {error.strerror}.") from error
 
     def remove(self, key: str) -> None:
         """The repository has it: let it go, and the folders that are empty then."""
-        self._sizes.pop(key, None)
         path = self._folder / key
+        self.size -= self.size_of(key)
         remove_file(path)
         with contextlib.suppress(OSError):
             while path.parent != self._folder:
                 path = path.parent
                 path.rmdir()
 
-    def _files(self) -> Iterator[Path]:
-        for parent, _folders, names in os.walk(self._folder):
-            for name in names:
-                yield Path(parent) / name
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _folders, names in os.walk(folder):
+        for name in names:
+            yield Path(parent) / name
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
+def _write(path: Path, data: bytes | bytearray, mode: int) -> None:
     unfinished = path.parent / f"{_UNFINISHED}{secrets.token_hex(6)}"
     try:
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

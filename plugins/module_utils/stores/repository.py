@@ -174,7 +174,7 @@ class Repository:
     def put(
         self,
         key: str,
-        data: bytes,
+        data: bytes | bytearray,
         if_none_match: bool = False,
         content_type: str = "application/octet-stream",
         sha256_hex: str | None = None,
@@ -205,7 +205,7 @@ class Repository:
             answer: dict[str, Any] = self.client.put_object(Bucket=self.location.bucket, Key=self._full(key), **request)
         return answer
 
-    def _put_new(self, key: str, request: dict[str, Any], data: bytes) -> dict[str, Any]:
+    def _put_new(self, key: str, request: dict[str, Any], data: bytes | bytearray) -> dict[str, Any]:
         try:
             return self._put(key, {**request, "IfNoneMatch": "*"})
         except ObjectExists as exists:
