@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The WAL archiver beside a real Qdrant: what it costs while nothing is written and at 10 MB/s, and how far it lags.
 
-It runs as a process of its own, with its default settings. The lag of a write is the time from its acknowledgement
-until a listing of the store, ten a second, shows the object that holds it. Percents are of one core.
+It runs as a process of its own, with its default settings and the environment of its service. The lag of a write is
+the time from its acknowledgement until a listing of the store, ten a second, shows the object that holds it. Percents
+are of one core. The store is then killed while writes go on, and started again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -21,15 +23,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import StoreError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import parse_chunk_key, wal_prefix
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import ObjectInfo, Repository
 from benchmarks.measure import write
+from tools.archiver import peak_rss_mib, service_environment
 from tools.servers import QdrantServer, SeaweedServer
 
 COLLECTIONS, SHARDS = 10, 10
-SETTLE_SECONDS, IDLE_SECONDS, LOAD_SECONDS = 30.0, 60.0, 60.0
+SETTLE_SECONDS, IDLE_SECONDS, LOAD_SECONDS, OUTAGE_SECONDS = 30.0, 60.0, 60.0, 60.0
+CATCH_UP_SECONDS = 120.0
 DIMENSIONS, BATCH = 768, 50
 BYTES_A_SECOND = 10e6
 # As CBOR has a vector: a mark and four bytes for each number.
@@ -40,7 +45,8 @@ AGENT = (
 )
 METHOD = (
     f"one run; idle: {COLLECTIONS} collections with {SHARDS} shards each, {IDLE_SECONDS:g} s; load: batches of {BATCH}"
-    f" points with {DIMENSIONS} random numbers into one shard for {LOAD_SECONDS:g} s; all on one host"
+    f" points with {DIMENSIONS} random numbers into one shard for {LOAD_SECONDS:g} s; outage: the same for"
+    f" {OUTAGE_SECONDS:g} s without the store, and until all is stored; all on one host"
 )
 
 
@@ -65,7 +71,7 @@ def run() -> None:
                 _create(qdrant, "load", 1, DIMENSIONS)
                 archiver = _start(root, node, location)
                 try:
-                    result = _measure(archiver.pid, node, repository)
+                    result = _measure(archiver.pid, node, repository, store)
                 finally:
                     archiver.terminate()
                     archiver.wait()
@@ -98,38 +104,59 @@ def _start(root: Path, node: QdrantServer, location: StoreLocation) -> subproces
     for name, content in files.items():
         (root / name).touch(mode=0o600)
         (root / name).write_text(json.dumps(content), encoding="utf-8")
-    return subprocess.Popen([sys.executable, "-c", AGENT, "archive-wal", "--config", str(root / "config.json")])
+    command = [sys.executable, "-c", AGENT, "archive-wal", "--config", str(root / "config.json")]
+    return subprocess.Popen(command, env={**os.environ, **service_environment()})
 
 
-def _measure(pid: int, node: QdrantServer, repository: Repository) -> dict[str, Any]:
+def _measure(pid: int, node: QdrantServer, repository: Repository, store: SeaweedServer) -> dict[str, Any]:
     time.sleep(SETTLE_SECONDS)
-    idle = _cpu_percent(pid, lambda: time.sleep(IDLE_SECONDS))
+    idle, idle_rss = _cpu_percent(pid, lambda: time.sleep(IDLE_SECONDS)), peak_rss_mib(pid)
     stored: dict[int, float] = {}
     ended = threading.Event()
     watcher = threading.Thread(target=_watch, args=(repository, stored, ended))
     watcher.start()
     acknowledged: dict[int, float] = {}
-    load = _cpu_percent(pid, lambda: _write(node, acknowledged))
+    load = _cpu_percent(pid, lambda: _write(node, acknowledged, LOAD_SECONDS))
     seconds = max(acknowledged.values()) - min(acknowledged.values())
     time.sleep(SETTLE_SECONDS)
+    peak_rss = peak_rss_mib(pid)
+    lags = [stored[index] - at for index, at in acknowledged.items() if index in stored]
+    without, outage_rss = _outage(pid, node, store, stored)
     ended.set()
     watcher.join()
-    lags = [stored[index] - at for index, at in acknowledged.items() if index in stored]
     return {
         "idle_cpu_percent": idle,
         "load_cpu_percent": load,
         "lag_p50_seconds": round(statistics.median(lags), 2),
         "lag_p99_seconds": round(statistics.quantiles(lags, n=100)[98], 2),
         "lag_max_seconds": round(max(lags), 2),
-        "entries": len(acknowledged),
-        "entries_lost": len(acknowledged.keys() - stored.keys()),
+        "entries": len(acknowledged) + len(without),
+        "entries_lost": len({**acknowledged, **without}.keys() - stored.keys()),
         "written_mb_per_second": round(len(acknowledged) * BATCH_BYTES / seconds / 1e6, 2),
         "replicas": COLLECTIONS * SHARDS + 1,
-        "peak_rss_mib": _peak_rss(pid),
+        "idle_rss_mib": idle_rss,
+        "peak_rss_mib": peak_rss,
+        "outage_peak_rss_mib": outage_rss,
     }
 
 
-def _write(node: QdrantServer, acknowledged: dict[int, float]) -> None:
+def _outage(
+    pid: int, node: QdrantServer, store: SeaweedServer, stored: dict[int, float]
+) -> tuple[dict[int, float], float]:
+    """Write while the store is gone, and wait until it has all; what was acknowledged when, and the peak of memory."""
+    # Begins the peak anew (proc(5)).
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+    store.kill()
+    acknowledged: dict[int, float] = {}
+    _write(node, acknowledged, OUTAGE_SECONDS)
+    store.start()
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    while acknowledged.keys() - stored.keys() and time.monotonic() < deadline:
+        time.sleep(SAMPLE_SECONDS)
+    return acknowledged, peak_rss_mib(pid)
+
+
+def _write(node: QdrantServer, acknowledged: dict[int, float], seconds: float) -> None:
     """Send prepared batches, so many a second as make the rate; index of the entry -> time of its acknowledgement."""
     import numpy
 
@@ -142,7 +169,7 @@ def _write(node: QdrantServer, acknowledged: dict[int, float]) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", node.port)
     began = time.monotonic()
     sent = 0
-    while (passed := time.monotonic() - began) < LOAD_SECONDS:
+    while (passed := time.monotonic() - began) < seconds:
         time.sleep(max(0.0, sent * BATCH_BYTES / BYTES_A_SECOND - passed))
         headers = {"Content-Type": "application/json"}
         connection.request("PUT", "/collections/load/points", bodies[sent % len(bodies)], headers)
@@ -156,7 +183,9 @@ def _watch(repository: Repository, stored: dict[int, float], ended: threading.Ev
     """Index of each entry -> when the object that holds it was first listed."""
     newest = ""
     while not ended.wait(SAMPLE_SECONDS):
-        listed = list(repository.list(f"{wal_prefix('load')}0/", newest))
+        listed: list[ObjectInfo] = []
+        with contextlib.suppress(StoreError):
+            listed = list(repository.list(f"{wal_prefix('load')}0/", newest))
         now = time.monotonic()
         for item in listed:
             parsed = parse_chunk_key(item.key)
@@ -176,9 +205,3 @@ def _cpu_seconds(pid: int) -> float:
     """User and system time of a process (fields 14 and 15 of stat in proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_rss(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return round(int(peak.split()[1]) / 1024, 1)
