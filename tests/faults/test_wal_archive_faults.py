@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.lock_layout import lock_key
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import wal_archive
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.base_requests import requested_bases
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive import Archiver
@@ -32,6 +33,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.reposit
 from tests.agent_process import Agent
 from tests.archivers import SIZE, LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
 from tests.made_backups import location_on
+from tests.power_loss import process_before_a_boot
 from tests.proofs import wait_for
 from tools.archiver import peak_rss_mib, service_environment
 from tools.servers import QdrantServer, SeaweedServer
@@ -147,6 +149,21 @@ def test_sigterm_stores_what_was_read_and_ends_well(
     assert host.runs("archive-wal", "--once").returncode == 0
     (log,) = archived_timelines(repository, logged.name)
     assert max(archived(repository, log)) == last
+
+
+def test_after_a_power_loss_it_does_not_wait_for_its_own_lock(
+    qdrant_server: QdrantServer,
+    repository: Repository,
+    logged: LoggedCollection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_for(qdrant_server, tmp_path, logged.name)
+    lock = {"process": process_before_a_boot(monkeypatch, tmp_path), "expires": "2099-01-01T00:00:00Z"}
+    repository.put(lock_key(f"wal-archive-{logged.replica}", 1), json.dumps(lock).encode("ascii"))
+    last = logged.put(1)
+    Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
+    assert reached(repository, logged.name, last)
 
 
 def test_the_spool_bridges_an_outage_that_is_longer_than_the_log(

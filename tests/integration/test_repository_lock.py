@@ -25,6 +25,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.rep
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.store_clock import store_time
 from tests.made_backups import as_option
+from tests.power_loss import process_before_a_boot
 from tests.proofs import wait_for
 
 pytestmark = pytest.mark.s3
@@ -135,6 +136,16 @@ def test_the_lock_of_a_killed_process_of_this_host_is_taken_over_at_once(
         RepositoryLock(repository, "contended").__enter__()
     process.kill()
     process.wait()
+    with RepositoryLock(repository, "contended") as lock:
+        assert lock.held
+
+
+def test_the_lock_of_before_a_power_loss_of_this_host_is_taken_over_at_once(
+    cleanup: ExitStack, repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    holding(cleanup, repository, 600)
+    left = {**content(repository, 1), "process": process_before_a_boot(monkeypatch, tmp_path)}
+    repository.put(lock_key("contended", 1), json.dumps(left).encode("ascii"))
     with RepositoryLock(repository, "contended") as lock:
         assert lock.held
 

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import socket
 from typing import Any
 
+_MACHINE_ID = "/etc/machine-id"
+
 
 def this_process() -> dict[str, Any]:
-    """An identity of this process that a later run can check: kernel boot, process namespace, id, start time."""
-    return {"host": socket.gethostname(), "kernel": _kernel(), "pid": os.getpid(), "start": _start(os.getpid())}
+    """An identity of this process that a later run can check: host, kernel boot, process namespace, id, start time."""
+    here = {"host": socket.gethostname(), "machine": _machine(), "kernel": _kernel()}
+    return {**here, "pid": os.getpid(), "start": _start(os.getpid())}
 
 
 def has_ended(process: dict[str, Any]) -> bool | None:
@@ -21,10 +26,32 @@ def has_ended(process: dict[str, Any]) -> bool | None:
     It can't be seen on another host, in another process namespace, and where /proc hides the processes of others.
     """
     kernel = _kernel()
+    if _was_before(process, kernel):
+        return True
     if not kernel or process.get("kernel") != kernel or _start(1) is None:
         return None
     start = _start(int(process.get("pid", 0)))
     return start is None or start != process.get("start")
+
+
+def _was_before(process: dict[str, Any], kernel: str) -> bool:
+    """Whether this very host has been started again since then. The name counts, too: hosts that were made from one
+    image may have the same machine id."""
+    now, then = kernel.partition("/")[0], str(process.get("kernel") or "").partition("/")[0]
+    machine = _machine()
+    is_here = machine != "" and (process.get("machine"), process.get("host")) == (machine, socket.gethostname())
+    return is_here and "" not in (now, then) and now != then
+
+
+def _machine() -> str:
+    """What tells this host from others, "" where nothing does. Source: machine-id(5), which wants it hashed."""
+    try:
+        with open(_MACHINE_ID, "rb") as file:
+            found = file.read().strip()
+    except OSError:
+        return ""
+    is_set = found not in (b"", b"uninitialized")
+    return hmac.new(found, b"vectorops.qdrant_dr", hashlib.sha256).hexdigest()[:16] if is_set else ""
 
 
 def _kernel() -> str:
