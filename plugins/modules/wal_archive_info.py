@@ -210,8 +210,8 @@ archives:
       continued: true
       rpo_seconds: 4.812
       ranges:
-        - from: "2026-11-22T02:00:09.412Z"
-          until: "2026-11-24T09:31:40.105Z"
+        - from: "2026-11-22T02:00:09.412873Z"
+          until: "2026-11-24T09:31:40.105426Z"
           backup_ids: [20261122T020000Z-a1b2c3, 20261123T020000Z-d4e5f6]
       backups:
         - backup_id: 20261122T020000Z-a1b2c3

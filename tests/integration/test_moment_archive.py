@@ -32,6 +32,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_la
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import KEYS, fill_key, make_sharded, start_cluster
@@ -198,6 +199,7 @@ def test_an_archive_that_began_after_the_base_must_share_its_last_entry(follow: 
     error = followed.refused(MomentRequest(step.time), MomentNotRestorable)
     assert "its log was not archived after the base" in error.detail
     assert f"Backup {base} can be restored as it is" in error.hint
+    assert restorable(followed.repository, followed.name).ranges == [], "nor is anything else listed"
     result, found = followed.restored(MomentRequest())
     assert (result["entries_replayed"], found.digest[0]) == (0, 100)
 

@@ -9,12 +9,13 @@ entry before the first one whose ``before`` is later: so nothing that was writte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from .times import exact
 from .wal_chunk_header import ChunkHeader, Poll
+from .wal_layout import ReplicaLog
 from .wal_positions import Position
 
 Bounds = tuple[datetime, datetime]
@@ -42,6 +43,52 @@ class Outside:
     reason: str
 
 
+@dataclass(frozen=True)
+class Extent:
+    """One timeline, by its ends: when it was begun (aware), its first and its last entry, None where it has none."""
+
+    log: ReplicaLog
+    started: datetime
+    first: int | None
+    last: int | None
+
+
+@dataclass(frozen=True)
+class BaseEnd:
+    """Where a base ends in the log of one replica: with the entry ``last``.
+
+    ``has_log``: whether the base keeps any entry of the log itself. ``begun``, ``finished`` (aware): when its snapshot
+    was.
+    """
+
+    last: int
+    has_log: bool
+    begun: datetime
+    finished: datetime
+
+    def timeline(self, extents: Iterable[Extent]) -> Extent | None:
+        """The one of a replica's timelines that this base goes on in.
+
+        By its time it is the one that was being followed when the snapshot was taken. That one or a later one can show,
+        by the entry that both have, that it is the base's; else it must have been followed before the snapshot.
+        """
+        ordered = sorted(extents, key=lambda each: each.started)
+        followed = [each for each in ordered if each.started <= self.finished][-1:]
+        later = [each for each in ordered if each.started > self.finished]
+        for each in [*followed, *later]:
+            if each.first is not None and self._reached_by(each) and self.may_begin(each) >= each.first:
+                return each
+        # Followed, and nothing has come since; or what came is not in the archive.
+        return next((each for each in followed if each.started <= self.begun and not self._reached_by(each)), None)
+
+    def may_begin(self, extent: Extent) -> int:
+        """The highest index that what is read of a timeline may begin with, to show that it goes on from this base."""
+        return self.last + 1 if extent.started <= self.begun else self.last if self.has_log else -1
+
+    def _reached_by(self, extent: Extent) -> bool:
+        return extent.last is not None and extent.last >= self.last
+
+
 class ArchivedLog:
     """What a base and the chunks of its timeline have of one shard.
 
@@ -65,7 +112,7 @@ class ArchivedLog:
         if self._polls and self._first_holds_base(headers):
             self.since = self._polls[0].before
         self.last = self._polls[-1].last if self._polls else base_last
-        self.until = self._known_until(position)
+        self.until = known_until(self._polls[-1] if self._polls else None, self.last, position)
 
     def latest(self) -> Cut:
         """All that there is."""
@@ -108,8 +155,13 @@ class ArchivedLog:
         start = max(before) + 1 if before else min(header.first for header in headers)
         return start <= self.base_last
 
-    def _known_until(self, position: Position | None) -> datetime | None:
-        until = self._polls[-1].before if self._polls else None
-        if position is not None and position.checked_at is not None and position.last in (None, self.last):
-            return max(position.checked_at, until or position.checked_at)
-        return until
+
+def known_until(newest: Poll | None, last: int, position: Position | None) -> datetime | None:
+    """Up to when (aware) it is known what a log had whose archive ends with the entry ``last``; None if it is not.
+
+    ``newest``: the last poll that had entries. ``position``: what the archiver last said of this timeline.
+    """
+    until = newest.before if newest is not None else None
+    if position is not None and position.checked_at is not None and position.last in (None, last):
+        return max(position.checked_at, until or position.checked_at)
+    return until

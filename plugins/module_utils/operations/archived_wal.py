@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from ..errors import DamagedBackup, IntegrityError, StoreError, StoreUnreachable
-from ..formats.layout import backup_time
+from ..formats.moments import Extent
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_join import Entries
 from ..formats.wal_layout import ReplicaLog, chunk_key, positions_prefix, replica_prefix, timeline_key, timeline_prefix
@@ -22,19 +22,20 @@ from .verified_parts import NOT_REACHED, SourceHealth
 from .wal_listing import (
     StoredChunk,
     chunks,
+    first_chunk,
+    last_chunk,
     prove_chunk,
     read_header,
     read_positions,
     read_timeline,
     timelines,
+    unread_start,
 )
 
 # Reading a header waits for the store, not for this host.
 _READERS = 16
 # Reading a chunk keeps a core busy, with hashing and unpacking; each one that is held takes its size in memory.
 _CHUNKS_AHEAD = 2
-# A timeline's name is cut to whole seconds.
-_SECOND = timedelta(seconds=1)
 _Found = TypeVar("_Found")
 
 
@@ -50,12 +51,19 @@ class ArchivedWal:
         self._sizes: dict[tuple[str, str], int] = {}
         self._headers: dict[str, ChunkHeader] = {}
         self._started: dict[ReplicaLog, datetime] = {}
+        self._extents: dict[tuple[int, str], list[Extent]] = {}
 
     def timelines(self, shard: int, replica: str) -> list[ReplicaLog]:
         """Those of one replica, oldest first."""
         prefix = replica_prefix(self.collection, shard, replica)
         found = self._ask_all(prefix, lambda source: timelines(source, self.collection, shard, replica))
         return sorted({log for logs in found for log in logs}, key=lambda log: log.timeline)
+
+    def extents(self, shard: int, replica: str) -> list[Extent]:
+        """The ends of each timeline of one replica."""
+        if (shard, replica) not in self._extents:
+            self._extents[shard, replica] = [self._extent(log) for log in self.timelines(shard, replica)]
+        return self._extents[shard, replica]
 
     def started(self, log: ReplicaLog) -> datetime:
         """When the archiver began to follow it (aware); if no source can tell, the end of the second in its name."""
@@ -64,7 +72,7 @@ class ArchivedWal:
                 record = self._first_right(timeline_key(log), lambda source: read_timeline(source, log))
                 self._started[log] = record.started
             except DamagedBackup:
-                self._started[log] = backup_time(log.timeline) + _SECOND
+                self._started[log] = unread_start(log)
         return self._started[log]
 
     def headers(self, log: ReplicaLog, first: int = 0) -> list[ChunkHeader]:
@@ -123,6 +131,18 @@ class ArchivedWal:
         positions = [told[log.replica].of(log) for told in self._told if log.replica in told]
         known = [(each.checked_at, each) for each in positions if each is not None and each.checked_at is not None]
         return max(known, key=lambda each: each[0])[1] if known else None
+
+    def _extent(self, log: ReplicaLog) -> Extent:
+        position = self.position(log)
+        hint = (position.last or 0) if position is not None else 0
+
+        def ask(source: Repository) -> tuple[StoredChunk | None, StoredChunk | None]:
+            return first_chunk(source, log), last_chunk(source, log, hint)
+
+        ends = [(first, last) for first, last in self._ask_all(timeline_prefix(log), ask) if first and last]
+        lowest = min((first.first for first, _last in ends), default=None)
+        highest = max((last.last for _first, last in ends), default=None)
+        return Extent(log, self.started(log), lowest, highest)
 
     def _spans(self, log: ReplicaLog, first: int) -> list[tuple[int, int]]:
         """First and last index (inclusive) of the chunks of a timeline with entries from ``first`` on, in order; of

@@ -21,8 +21,8 @@ from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog
 from ..stores.repository import Repository
 from .archived_wal import ArchivedWal
-from .base_log import has_entries
-from .catalogue import find_backup, finished, snapshot_window
+from .catalogue import find_backup, finished
+from .wal_ranges import base_end, served_from
 
 # A base that does not do is seldom followed by an older one that does.
 _BASES_TRIED = 10
@@ -126,8 +126,8 @@ class MomentSearch:
 
     def since(self, manifest: Manifest) -> datetime:
         """From when on this base serves moments."""
-        logs = [self._archived(manifest, shard, *self._log_of(manifest, shard)) for shard in manifest.shards]
-        return max(finished(manifest), *(log.since for log in logs))
+        logs = (self._archived(manifest, shard, *self._log_of(manifest, shard)) for shard in manifest.shards)
+        return served_from(manifest, logs)
 
     def _archived(
         self, manifest: Manifest, shard: Json, log: ReplicaLog | None, headers: list[ChunkHeader]
@@ -145,24 +145,17 @@ class MomentSearch:
         return archived.at_index(self.request.indexes[shard])
 
     def _log_of(self, manifest: Manifest, shard: Json) -> tuple[ReplicaLog | None, list[ChunkHeader]]:
-        """The timeline that the base of a shard lies on, and its chunks from the base's last entry on.
-
-        By its time it is the one that was being followed when the snapshot was taken. That one or a later one can show,
-        by the entry that both have, that it is the base's; else it must have been followed before the snapshot.
-        """
-        last = shard["wal"]["last"]
-        begun, ended = snapshot_window(manifest, shard)
-        logs = sorted(self.archive.timelines(shard["shard"], str(shard["peer_id"])), key=self.archive.started)
-        followed = [log for log in logs if self.archive.started(log) <= ended][-1:]
-        later = [log for log in logs if self.archive.started(log) > ended]
-        before = [log for log in followed if self.archive.started(log) <= begun]
-        for log in [*followed, *later]:
-            headers = self.archive.headers(log, last)
-            shares = bool(headers) and headers[0].first <= last and has_entries(shard)
-            if shares or (log in before and headers and headers[0].first <= last + 1):
-                return log, headers
-        # Followed, and nothing has come since; or what came is not in the archive.
-        return next(((log, []) for log in before if not self.archive.headers(log, last)), (None, []))
+        """The timeline that the base of a shard goes on in, and its chunks from the base's last entry on."""
+        base = base_end(manifest, shard)
+        extent = base.timeline(self.archive.extents(shard["shard"], str(shard["peer_id"])))
+        if extent is None:
+            return None, []
+        headers = self.archive.headers(extent.log, base.last)
+        if headers and headers[0].first > base.may_begin(extent):
+            lost = f"the entries {base.may_begin(extent)} to {headers[0].first - 1} are missing in the archive"
+            self.archive.broken[extent.log] = lost
+            return extent.log, []
+        return extent.log, headers
 
 
 def choose_base(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 from urllib.parse import unquote
 
@@ -32,6 +33,8 @@ from ..formats.wal_positions import Positions
 from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
 
+# A timeline's name is cut to whole seconds.
+_SECOND = timedelta(seconds=1)
 _PAGE = 1000
 _STEP = 64
 _HINT = "Take it from another copy of the repository, or restore to a moment before it."
@@ -73,6 +76,11 @@ def prove_record(repository: Repository, key: str, data: bytes) -> Timeline:
     if (timeline.key, timeline.cluster) != (key, repository.location.cluster):
         raise IntegrityError(f"The record of a WAL timeline at {key} is of another log.", _HINT)
     return timeline
+
+
+def unread_start(log: ReplicaLog) -> datetime:
+    """When a timeline was begun (aware) at the latest, by its name alone."""
+    return layout.backup_time(log.timeline) + _SECOND
 
 
 def read_positions(repository: Repository, collection: str) -> dict[str, Positions]:

@@ -9,22 +9,27 @@ a verification proves, and a restore before it changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from ..errors import DamagedManifest, IntegrityError, ObjectNotFound
 from ..formats.manifest import Manifest
+from ..formats.moments import ArchivedLog, BaseEnd, Extent, known_until
+from ..formats.times import exact
 from ..formats.wal_chunk_header import ChunkHeader
+from ..formats.wal_join import missing_entries
 from ..formats.wal_layout import ReplicaLog
 from ..formats.wal_positions import Position, Positions
 from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
+from .base_log import has_entries
 from .catalogue import READERS, committed_ids, finished, read_manifest, snapshot_window
 from .share import iso
 from .wal_listing import (
+    chunks,
     first_chunk,
     last_chunk,
     read_header,
@@ -32,37 +37,51 @@ from .wal_listing import (
     read_timeline,
     replicas,
     timelines,
+    unread_start,
 )
+
+Json = dict[str, Any]
+
+
+def base_end(manifest: Manifest, shard: Mapping[str, Any]) -> BaseEnd:
+    """Where an entry of ``manifest.shards`` ends in the log of its replica."""
+    return BaseEnd(shard["wal"]["last"], has_entries(shard), *snapshot_window(manifest, shard))
+
+
+def served_from(manifest: Manifest, logs: Iterable[ArchivedLog]) -> datetime:
+    """From when on a base serves moments whose shards have these logs."""
+    return max(finished(manifest), *(log.since for log in logs))
 
 
 @dataclass(frozen=True)
 class ArchivedTimeline:
     """One contiguous run of entries, ``first`` to ``newest.last`` (inclusive).
 
-    ``until`` (aware): all that was written to the log until then is in it. ``ended`` (aware): when the next timeline
-    of this replica was begun, None for its last one. ``behind``: entries that its archiver had seen and not stored.
+    ``position``: what its archiver last said of it. ``ended`` (aware): when the next timeline of this replica was
+    begun, None for its last one.
     """
 
     record: Timeline
     first: int
     newest: ChunkHeader
-    until: datetime
+    position: Position | None
     ended: datetime | None
-    behind: int | None
 
     @property
     def log(self) -> ReplicaLog:
         """Whose it is."""
         return self.record.log
 
-    def holds_base(self, last: int, begun: datetime, finished: datetime) -> bool:
-        """Whether a base goes on in this timeline whose log ends with ``last`` and that was taken between two times.
+    @property
+    def extent(self) -> Extent:
+        """Its ends."""
+        return Extent(self.log, self.record.started, self.first, self.newest.last)
 
-        That its entries are those of the timeline, only a comparison proves.
-        """
-        is_first = self.record.previous is None
-        in_time = (is_first or begun >= self.record.started) and (self.ended is None or finished <= self.ended)
-        return in_time and self.first - 1 <= last <= self.newest.last
+    @property
+    def until(self) -> datetime:
+        """All that was written to the log until then (aware) is in it."""
+        newest = self.newest.polls[-1]
+        return known_until(newest, newest.last, self.position) or newest.before
 
 
 @dataclass(frozen=True)
@@ -76,37 +95,35 @@ class Range:
 
 @dataclass
 class CollectionArchive:
-    """What one region has of a collection. ``doubts``: sentences about what could not be read and does not count."""
+    """What one region has of a collection. ``doubts``: sentences about what could not be read and does not count.
+
+    ``extents``: all timelines of a shard and replica, also those that are not among ``timelines``, which were read.
+    """
 
     collection: str
     region: str
     timelines: list[ArchivedTimeline] = field(default_factory=list)
+    extents: dict[tuple[int, str], list[Extent]] = field(default_factory=dict)
     bases: list[Manifest] = field(default_factory=list)
     ranges: list[Range] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
-    def timeline_of(self, base: Manifest, shard: int) -> ArchivedTimeline | None:
-        """The timeline in which a backup goes on with this shard."""
-        entry = next(each for each in base.shards if each["shard"] == shard)
-        begun, finished = snapshot_window(base, entry)
-        found = [
-            each
-            for each in self.timelines
-            if (each.log.shard, each.log.replica) == (shard, str(entry.get("peer_id")))
-            and each.holds_base(entry["wal"]["last"], begun, finished)
-        ]
-        return found[-1] if found else None
+    def followed(self, base: Manifest) -> list[ArchivedTimeline] | None:
+        """The timelines in which a backup goes on, in the order of its shards; None where one has none that is read."""
+        known = {each.log: each for each in self.timelines}
+        found = []
+        for shard in base.shards:
+            extent = base_end(base, shard).timeline(self.extents.get((shard["shard"], str(shard.get("peer_id"))), []))
+            if extent is None or extent.log not in known:
+                return None
+            found.append(known[extent.log])
+        return found
 
     @property
     def continued(self) -> bool:
         """Whether what is written from now on adds to a range: all shards of a backup go on in a last timeline."""
-        return any(
-            all(
-                (each := self.timeline_of(base, entry["shard"])) is not None and each.ended is None
-                for entry in base.shards
-            )
-            for base in self.bases
-        )
+        found = [followed for base in self.bases if (followed := self.followed(base)) is not None]
+        return any(all(each.ended is None for each in followed) for followed in found)
 
     def as_result(self, now: datetime) -> dict[str, Any]:
         """For modules and people; ``now`` is aware. Ages are seconds."""
@@ -116,7 +133,7 @@ class CollectionArchive:
             "continued": self.continued,
             "rpo_seconds": _age(self.ranges[-1].until, now) if self.ranges else None,
             "ranges": [
-                {"from": iso(each.begin), "until": iso(each.until), "backup_ids": list(each.bases)}
+                {"from": exact(each.begin), "until": exact(each.until), "backup_ids": list(each.bases)}
                 for each in self.ranges
             ],
             "backups": [{"backup_id": base.backup_id, "at": iso(finished(base))} for base in self.bases],
@@ -132,44 +149,34 @@ def restorable(repository: Repository, collection: str) -> CollectionArchive:
     positions = read_positions(repository, collection)
     for shard, names in replicas(repository, collection).items():
         for replica in names:
-            found.timelines += _timelines(repository, collection, shard, replica, positions.get(replica), found.doubts)
+            _add_timelines(repository, found, shard, replica, positions.get(replica))
     found.bases = _bases(repository, collection, found.doubts)
-    found.ranges = _merged(each for base in found.bases if (each := _range(found, base)) is not None)
+    found.ranges = _ranges(repository, found)
     return found
 
 
-def _timelines(
-    repository: Repository, collection: str, shard: int, replica: str, positions: Positions | None, doubts: list[str]
-) -> list[ArchivedTimeline]:
-    """Those of one replica, oldest first, without those that have no chunks."""
+def _add_timelines(
+    repository: Repository, archive: CollectionArchive, shard: int, replica: str, positions: Positions | None
+) -> None:
+    """Those of one replica, oldest first; those without chunks have an extent only."""
     found: list[ArchivedTimeline] = []
+    extents: list[Extent] = []
     ended: datetime | None = None
-    for log in reversed(timelines(repository, collection, shard, replica)):
+    for log in reversed(timelines(repository, archive.collection, shard, replica)):
         mine = positions.of(log) if positions is not None else None
+        first, last = first_chunk(repository, log), last_chunk(repository, log, (mine.last or 0) if mine else 0)
+        started = unread_start(log)
         try:
-            timeline = _timeline(repository, log, mine, ended)
+            record = read_timeline(repository, log)
+            started = record.started
+            if first is not None and last is not None:
+                found.append(ArchivedTimeline(record, first.first, read_header(repository, last), mine, ended))
+                ended = record.started
         except (IntegrityError, ObjectNotFound) as error:
-            doubts.append(f"shard {shard}, replica {replica}, timeline {log.timeline}: {error.detail}")
-            continue
-        if timeline is not None:
-            found.append(timeline)
-            ended = timeline.record.started
-    return found[::-1]
-
-
-def _timeline(
-    repository: Repository, log: ReplicaLog, position: Position | None, ended: datetime | None
-) -> ArchivedTimeline | None:
-    last = last_chunk(repository, log, (position.last or 0) if position is not None else 0)
-    first = first_chunk(repository, log)
-    if last is None or first is None:
-        return None
-    newest = read_header(repository, last)
-    until = newest.polls[-1].before
-    if position is not None and position.last == last.last and position.checked_at is not None:
-        until = max(until, position.checked_at)
-    behind = position.behind if position is not None else None
-    return ArchivedTimeline(read_timeline(repository, log), first.first, newest, until, ended, behind)
+            archive.doubts.append(f"shard {shard}, replica {replica}, timeline {log.timeline}: {error.detail}")
+        extents.append(Extent(log, started, first.first if first else None, last.last if last else None))
+    archive.timelines += found[::-1]
+    archive.extents[shard, replica] = extents[::-1]
 
 
 def _bases(repository: Repository, collection: str, doubts: list[str]) -> list[Manifest]:
@@ -187,17 +194,60 @@ def _bases(repository: Repository, collection: str, doubts: list[str]) -> list[M
     return [each for each in read_ones if isinstance(each, Manifest)]
 
 
-def _range(archive: CollectionArchive, base: Manifest) -> Range | None:
-    """What the archive adds to a base: up to the first moment that one of its shards does not reach."""
-    followed = [archive.timeline_of(base, entry["shard"]) for entry in base.shards]
-    ends = [each.until for each in followed if each is not None]
-    begin = finished(base)
-    if len(ends) < len(followed) or min(ends) <= begin:
+def _ranges(repository: Repository, archive: CollectionArchive) -> list[Range]:
+    """What the archive adds to the bases, where one range runs into the next as one."""
+    found: list[Range] = []
+    known: list[ArchivedTimeline] | None = None
+    for base in sorted(archive.bases, key=finished):
+        followed = archive.followed(base)
+        if followed is None:
+            continue
+        if found and followed == known and finished(base) <= found[-1].until:
+            # It lies within what the base before has: nothing more has to be read.
+            found[-1] = replace(found[-1], bases=(*found[-1].bases, base.backup_id))
+        elif (made := _range(repository, archive, base, followed)) is not None:
+            found.append(made)
+            known = followed
+    return _merged(found)
+
+
+def _range(
+    repository: Repository, archive: CollectionArchive, base: Manifest, followed: Sequence[ArchivedTimeline]
+) -> Range | None:
+    """What the archive adds to a base: from when its shards can be told apart in time, to where the first one ends."""
+
+    def read(shard: Json, timeline: ArchivedTimeline) -> ArchivedLog | IntegrityError | ObjectNotFound:
+        try:
+            headers = _edges(repository, base_end(base, shard), timeline)
+        except (IntegrityError, ObjectNotFound) as error:
+            return error
+        return ArchivedLog(headers, shard["wal"]["last"], finished(base), timeline.position)
+
+    with ThreadPoolExecutor(READERS) as threads:
+        answers = list(threads.map(read, base.shards, followed))
+    logs = [each for each in answers if isinstance(each, ArchivedLog)]
+    ends = [log.until for log in logs if log.until is not None]
+    archive.doubts += [f"{base.backup_id}: {each.detail}" for each in answers if not isinstance(each, ArchivedLog)]
+    if len(ends) < len(followed):
         return None
-    return Range(begin, min(ends), (base.backup_id,))
+    begin = served_from(base, logs)
+    return Range(begin, min(ends), (base.backup_id,)) if begin < min(ends) else None
 
 
-def _merged(ranges: Iterable[Range]) -> list[Range]:
+def _edges(repository: Repository, base: BaseEnd, timeline: ArchivedTimeline) -> list[ChunkHeader]:
+    """The headers of the chunks in which a base ends and its timeline goes on from it, and of the newest one.
+
+    Raises ``IntegrityError``, ``ObjectNotFound``, or another StoreError.
+    """
+    stored = chunks(repository, timeline.log, base.last, base.last + 1)
+    begin = base.may_begin(timeline.extent)
+    if timeline.newest.last >= base.last and not any(chunk.first <= begin for chunk in stored):
+        raise missing_entries(begin, min((chunk.first for chunk in stored), default=begin + 1) - 1)
+    headers = [read_header(repository, chunk) for chunk in stored]
+    return headers if timeline.newest in headers else [*headers, timeline.newest]
+
+
+def _merged(ranges: Sequence[Range]) -> list[Range]:
     merged: list[Range] = []
     for each in sorted(ranges, key=lambda each: each.begin):
         if merged and each.begin <= merged[-1].until:
@@ -217,7 +267,7 @@ def _shard_result(timeline: ArchivedTimeline, now: datetime) -> dict[str, Any]:
         "last_index": timeline.newest.last,
         "until": iso(timeline.until),
         "lag_seconds": _age(timeline.until, now),
-        "lag_entries": timeline.behind,
+        "lag_entries": timeline.position.behind if timeline.position is not None else None,
     }
 
 

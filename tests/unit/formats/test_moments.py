@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.moments import ArchivedLog, Cut, Outside
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.moments import (
+    ArchivedLog,
+    BaseEnd,
+    Cut,
+    Extent,
+    Outside,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader, Poll
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_positions import Position
@@ -231,3 +237,43 @@ def test_a_clock_that_stepped_back_takes_what_is_surely_older_and_says_so() -> N
     log = log_of([chunk(5, (5, 11, 12), (6, 12, 20), (7, 20, 13), (8, 13, 21))])
     assert log.at_time(at(13)) == Cut(5, (at(11), at(12)), (at(12), at(20)), ambiguous=True)
     assert log.at_time(at(20)) == Cut(7, (at(20), at(13)), (at(13), at(21)))
+
+
+# -- which timeline a base goes on in
+
+
+def extent(name: str, started: float, first: int | None, last: int | None) -> Extent:
+    return Extent(ReplicaLog("docs", 0, "1", name), at(started), first, last)
+
+
+# A base whose snapshot was taken from second 10 to second 20, and that has the entries up to 100.
+@pytest.mark.parametrize(
+    ("has_log", "extents", "chosen"),
+    [
+        (True, [extent("a", 0, 50, 150)], "a"),
+        (True, [extent("a", 0, 50, 100)], "a"),
+        # Followed since before the snapshot: an entry that both have is not needed.
+        (False, [extent("a", 0, 101, 150)], "a"),
+        (True, [extent("a", 0, 50, 99)], "a"),
+        (True, [extent("a", 0, None, None)], "a"),
+        # Begun later: only the base's last entry shows that it is the same log.
+        (True, [extent("a", 15, 100, 150)], "a"),
+        (True, [extent("a", 30, 100, 150)], "a"),
+        (True, [extent("a", 30, 101, 150)], None),
+        (False, [extent("a", 15, 100, 150)], None),
+        (True, [extent("a", 15, None, None)], None),
+        # Of those that were begun before, the last one was followed.
+        (True, [extent("a", 0, 0, 150), extent("b", 5, 0, 150)], "b"),
+        (True, [extent("a", 0, 0, 150), extent("b", 5, 0, 99)], "b"),
+        (True, [extent("a", 0, 0, 99), extent("b", 30, 50, 150)], "b"),
+        (True, [extent("a", 0, 0, 99), extent("b", 30, 110, 150)], "a"),
+        (True, [extent("a", 0, 0, 99), extent("b", 30, 100, 150), extent("c", 40, 0, 150)], "b"),
+        (True, [extent("a", 0, 110, 150)], None),
+        (True, [], None),
+    ],
+)
+def test_the_timeline_of_a_base(has_log: bool, extents: list[Extent], chosen: str | None) -> None:
+    base = BaseEnd(100, has_log, at(10), at(20))
+    for given_order in (extents, extents[::-1]):
+        found = base.timeline(given_order)
+        assert (found.log.timeline if found is not None else None) == chosen
