@@ -55,14 +55,16 @@ class Agent:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command beside the test."""
-        self._write("config.json", self.config)
-        self._write("credentials.json", self.credentials)
-        command = [sys.executable, "-c", START, *arguments, "--config", str(self.folder / "config.json")]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = self.python(START, *arguments, "--config", str(self.folder / "config.json"), **pipes)
         self.processes.append(process)
         return process
+
+    def python(self, code: str, *arguments: str, **files: Any) -> subprocess.Popen[str]:
+        """Start Python as the agent's own, beside the agent's files; ``files``: its stdin, stdout and stderr."""
+        self._write("config.json", self.config)
+        self._write("credentials.json", self.credentials)
+        return subprocess.Popen([sys.executable, "-c", code, *arguments], text=True, env=self.environment, **files)
 
     def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; no key is in what it says."""

@@ -23,6 +23,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_settings import ArchiveSettings
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import NewEntries, WalFiles
 from tools.servers import QdrantServer
 
 SIZE = 64
@@ -56,6 +57,15 @@ class LoggedCollection:
     def replica(self) -> str:
         """The peer id of the node."""
         return str(self.qdrant.collection_cluster(self.name)["peer_id"])
+
+
+def on_disk(collection: LoggedCollection, shard: int = 0) -> dict[int, bytes]:
+    """Index -> entry of all that the log still has."""
+    found: dict[int, bytes] = {}
+    with WalFiles(collection.wal(shard)) as files:
+        while isinstance(new := files.poll(), NewEntries):
+            found.update(new.entries.items(new.entries.first, new.entries.stop))
+    return found
 
 
 def identify(server: QdrantServer) -> Any:

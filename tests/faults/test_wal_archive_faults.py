@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,18 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.agent_f
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
-from tests.archivers import SIZE, LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
+from tests.archivers import (
+    SIZE,
+    LoggedCollection,
+    archived,
+    archived_timelines,
+    archiving,
+    identify,
+    on_disk,
+    settings_for,
+)
+from tests.faults.proxy import SLOW_DOWN, FaultProxy, Rule
+from tests.forked_agents import ForkedAgents
 from tests.made_backups import location_on
 from tests.power_loss import process_before_a_boot
 from tests.proofs import wait_for
@@ -39,6 +53,10 @@ from tools.archiver import peak_rss_mib, service_environment
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
+
+# Of each kind the same number. Some are enough to see what breaks; the proof takes a hundred.
+KILLS = int(os.environ.get("QDRANT_DR_KILLS", "36"))
+SEED = int(os.environ.get("QDRANT_DR_SEED", "5"))
 
 
 @pytest.fixture
@@ -84,46 +102,97 @@ def closed_files(logged: LoggedCollection) -> list[int]:
     return sorted(int(path.name[7:]) for path in logged.wal().glob("closed-*"))
 
 
-def test_an_archiver_that_is_killed_again_and_again_loses_nothing(
-    qdrant_server: QdrantServer, repository: Repository, logged: LoggedCollection, tmp_path: Path
-) -> None:
-    chance = random.Random(20)
+@dataclass
+class Kill:
+    """``number`` - 1 effects after the first one that matches ``pattern``; with something to write and an outage."""
+
+    pattern: str
+    numbers: tuple[int, int]
+    fresh: bool = False
+    fault: Rule | None = None
+
+
+def some_kills(chance: random.Random) -> Iterator[Kill]:
+    """Kills of every kind in turn."""
+    while True:
+        refused = Rule(method="PUT", path=r"\.(wal|json)", status=503, body=SLOW_DOWN, times=None)
+        briefly = Rule(method="PUT", path=r"\.wal", status=503, body=SLOW_DOWN, times=2)
+        lost = Rule(method="PUT", path=r"\.wal", lose_response=True, times=None)
+        kinds = [
+            Kill("", (1, 30)),
+            Kill("/.locks/", (1, 6)),
+            Kill("PUT .*/timeline.json", (1, 4), fresh=True),
+            Kill("PUT .*[.]wal ", (1, 4)),
+            Kill("PUT .*[.]wal ", (2, 6), fault=lost),
+            Kill("write .*/spool/", (1, 6), fault=refused),
+            Kill("os.remove .*/spool/", (1, 4), fault=briefly),
+            Kill("os.rename .*/state/", (1, 2)),
+            Kill("PUT .*/positions/", (1, 2)),
+        ]
+        yield from chance.sample(kinds, len(kinds))
+
+
+def killable(folder: Path, server: QdrantServer, repository: Repository, names: list[str]) -> Agent:
     section = {
-        "collections": [logged.name],
-        "storage_path": str(qdrant_server.storage_path),
-        "state_path": str(tmp_path / "state"),
-        "spool_path": str(tmp_path / "spool"),
+        "collections": names,
+        "storage_path": str(server.storage_path),
+        "state_path": str(folder / "state"),
+        "spool_path": str(folder / "spool"),
         "poll_interval": 0.1,
-        "seal_interval": 0.2,
+        "seal_interval": 0.1,
         "heartbeat": 1,
         "reserve_bytes": 0,
     }
-    host = Agent(tmp_path, QdrantConnection(qdrant_server.url), [repository.location], wal_archive=section)
-    written: list[int] = []
+    return Agent(folder, QdrantConnection(server.url), [repository.location], wal_archive=section)
+
+
+@contextmanager
+def writing(write: Callable[[], object]) -> Iterator[None]:
+    """Write again and again meanwhile."""
     ending = threading.Event()
 
-    def write() -> None:
-        while not ending.wait(0.03):
-            written.append(logged.put(chance.randrange(1, 5000), 3))
+    def go_on() -> None:
+        while not ending.wait(0.02):
+            write()
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=go_on)
     writer.start()
     try:
-        for _kill in range(20):
-            process = host.start("archive-wal")
-            # Before it has begun, while it looks, reads, uploads: the start takes about a second.
-            threading.Event().wait(chance.uniform(0.3, 3.0))
-            process.kill()
-            process.communicate()
+        yield
     finally:
         ending.set()
         writer.join()
+
+
+def test_an_archiver_that_is_killed_again_and_again_loses_nothing(
+    qdrant_server: QdrantServer, repository: Repository, proxied: Repository, s3_proxy: FaultProxy, tmp_path: Path
+) -> None:
+    chance = random.Random(SEED)
+    kills = list(islice(some_kills(chance), KILLS))
+    names = [f"w-{secrets.token_hex(6)}" for _log in range(1 + sum(kill.fresh for kill in kills))]
+    host = killable(tmp_path, qdrant_server, proxied, names)
+    logs = [LoggedCollection(qdrant_server, names[0], retain=99)]
+    reached = set()
+    with writing(lambda: logs[-1].put(chance.randrange(1, 5000), 3)), ForkedAgents(host) as agents:
+        for kill in kills:
+            if kill.fresh:
+                logs.append(LoggedCollection(qdrant_server, names[len(logs)], retain=99))
+            if kill.fault is not None:
+                s3_proxy.add(kill.fault)
+            # Somewhere else after five seconds, where it does not get there.
+            if agents.killed("archive-wal", pattern=kill.pattern, number=chance.randint(*kill.numbers), seconds=5):
+                reached.add(kill.pattern)
+            s3_proxy.clear()
+        assert "Traceback" not in agents.said
+    assert reached == {kill.pattern for kill in kills}
     done = host.runs("archive-wal", "--once", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["spool_bytes"] == 0
-    (log,) = archived_timelines(repository, logged.name)
-    entries = archived(repository, log)
-    assert (min(entries), max(entries)) == (0, max(written))
+    result = json.loads(done.stdout)
+    assert (result["spool_bytes"], result["gaps"]) == (0, 0)
+    for logged in logs:
+        (log,) = archived_timelines(repository, logged.name)
+        assert archived(repository, log) == on_disk(logged), "entry by entry"
+        logged.qdrant.delete_collection(logged.name)
 
 
 def test_sigterm_stores_what_was_read_and_ends_well(

@@ -30,8 +30,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import NewEntries, WalFiles
-from tests.archivers import LoggedCollection, archived, archived_timelines, archiving, identify, settings_for
+from tests.archivers import LoggedCollection, archived, archived_timelines, archiving, identify, on_disk, settings_for
 from tests.proofs import wait_for
 from tools.servers import QdrantServer
 
@@ -50,15 +49,6 @@ def make_logged(qdrant_server: QdrantServer) -> Iterator[Callable[..., LoggedCol
     yield make
     for each in made:
         each.qdrant.delete_collection(each.name)
-
-
-def on_disk(collection: LoggedCollection, shard: int = 0) -> dict[int, bytes]:
-    """Index -> entry of all that the log still has."""
-    found: dict[int, bytes] = {}
-    with WalFiles(collection.wal(shard)) as files:
-        while isinstance(new := files.poll(), NewEntries):
-            found.update(new.entries.items(new.entries.first, new.entries.stop))
-    return found
 
 
 def reaches(repository: Repository, collection: str, last: int) -> bool:

@@ -132,12 +132,16 @@ class Outbox:
             self.spool_all()
 
     def spool_all(self) -> bool:
-        """Take what waits out of the memory; False where the disk has no room for all of it."""
+        """Take what waits out of the memory; False where the disk has no room for all of it.
+
+        Nothing gets to the disk before what it follows: what is being sent is kept there, too, until it has arrived.
+        """
         for queue in self._queues.values():
-            if queue.sending is None and isinstance(queue.current, Sealed):
-                if not self._spool.add(queue.current.key, queue.current.data):
+            if isinstance(queue.current, Sealed) and (queue.sending is None or queue.fresh):
+                key = queue.current.key
+                if key not in self._spool and not self._spool.add(key, queue.current.data):
                     return False
-                queue.current = queue.current.key
+                queue.current = queue.current if queue.sending is not None else key
             while queue.fresh:
                 if not self._spool.add(queue.fresh[0].key, queue.fresh[0].data):
                     return False
@@ -245,11 +249,12 @@ class Outbox:
     def _on_disk(self, replica: Owner, queue: _Queue) -> list[Sealed]:
         """The newest chunk on the disk, without its content; what is newer and damaged is of no use."""
         keys = [key for key in self._spool.in_order(_prefix(replica)) if parse_chunk_key(key) is not None]
+        current = queue.current.key if isinstance(queue.current, Sealed) else queue.current
         for key in reversed(keys):
             try:
                 return [self._read(key, MAX_HEADER)]
             except IntegrityError:
-                if key == queue.current:
+                if key == current:
                     break
                 self._spool.remove(key)
                 queue.names.clear()

@@ -60,6 +60,9 @@ class Spool:
         """All keys, in no order."""
         return (path.relative_to(self._folder).as_posix() for path in _files(self._folder))
 
+    def __contains__(self, key: str) -> bool:
+        return (self._folder / key).exists()
+
     def in_order(self, prefix: str = "") -> list[str]:
         """The keys below a folder in the order to upload: of each timeline its record, then its chunks."""
         keys = (path.relative_to(self._folder).as_posix() for path in _files(self._folder / prefix))
