@@ -25,7 +25,7 @@ class PolledArchive:
 
     def __init__(self, qdrant: Qdrant, storage: Path, repository: Repository, collection: str, token: str) -> None:
         """``token``: six hex digits, for the name of the timelines."""
-        self.qdrant, self.repository, self.collection, self.token = qdrant, repository, collection, token
+        self.qdrant, self.repository, self.collection = qdrant, repository, collection
         self.folder = storage / "collections" / collection
         self.replica = str(qdrant.collection_cluster(collection)["peer_id"])
         self.cluster = repository.location.cluster
@@ -33,17 +33,11 @@ class PolledArchive:
         self.checked: dict[int, datetime] = {}
         self.logs: dict[int, tuple[ReplicaLog, WalFiles]] = {}
         self.last: dict[int, int | None] = {}
-        self.discover()
-
-    def discover(self) -> None:
-        """Follow the shards that have come to the node, too, each in a timeline of its own."""
-        for local in self.qdrant.collection_cluster(self.collection)["local_shards"]:
+        for local in self.qdrant.collection_cluster(collection)["local_shards"]:
             shard = local["shard_id"]
-            if shard in self.logs:
-                continue
-            log = ReplicaLog(self.collection, shard, self.replica, new_backup_id(_now(), self.token))
+            log = ReplicaLog(collection, shard, self.replica, new_backup_id(_now(), token))
             record = Timeline(self.cluster, log, self.polled, FIRST, "A test began it.", TOOL)
-            self.repository.put(record.key, record.dump())
+            repository.put(record.key, record.dump())
             self.logs[shard] = (log, WalFiles(self.folder / str(shard) / "wal"))
             self.last[shard] = None
 

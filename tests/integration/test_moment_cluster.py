@@ -5,24 +5,27 @@
 
 from __future__ import annotations
 
-import threading
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import MomentNotRestorable
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.digest import point_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.agent_process import Agent
+from tests.archivers import archived_timelines
 from tests.cluster import Cluster, back_up_cluster, start_cluster
 from tests.conftest import fill
-from tests.polled_archive import PolledArchive
 from tests.proofs import wait_for
+from tests.timed_writes import TimedWrites, now
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3, pytest.mark.slow]
 
@@ -30,34 +33,35 @@ SIZES = {"text": 16, "image": 8}
 NAME = "docs"
 
 
-def moment(archives: list[PolledArchive]) -> datetime:
-    for archive in archives:
-        archive.discover()
-        archive.poll()
-    reached = datetime.now(timezone.utc)
-    for archive in archives:
-        archive.poll()
-    return reached
-
-
 @contextmanager
-def writing(cluster: Cluster, first: int) -> Iterator[None]:
-    """Points that are written one by one meanwhile, to whichever node."""
-    ending = threading.Event()
-
-    def write() -> None:
-        for number in range(first, first + 100_000):
-            fill(cluster.nodes[number % 3], NAME, 1, SIZES, number)
-            if ending.is_set():
-                return
-
-    thread = threading.Thread(target=write, daemon=True)
-    thread.start()
+def archivers(folder: Path, cluster: Cluster, repository: Repository) -> Iterator[None]:
+    """On each node the archiver as its service runs it, until it is told to end."""
+    processes = []
+    for name, server, node in zip(cluster.names, cluster.servers, cluster.nodes, strict=True):
+        host = folder / f"host-{name}"
+        host.mkdir()
+        section = {
+            "collections": [NAME],
+            "storage_path": str(server.storage_path),
+            "state_path": str(host / "state"),
+            "spool_path": str(host / "spool"),
+            "poll_interval": 0.2,
+            "seal_interval": 0.4,
+            "heartbeat": 1,
+            "reserve_bytes": 0,
+        }
+        agent = Agent(host, node.connection, [repository.location], wal_archive=section)
+        processes.append(agent.start("archive-wal"))
     try:
         yield
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            _out, err = process.communicate(timeout=60)
+            assert (process.returncode, "Traceback" in err) == (0, False), err
     finally:
-        ending.set()
-        thread.join()
+        for process in processes:
+            process.kill()
 
 
 def move_shard(cluster: Cluster, shard: int) -> None:
@@ -81,38 +85,48 @@ def move_shard(cluster: Cluster, shard: int) -> None:
     wait_for(moved, f"shard {shard} to be on {target['peer_id']}")
 
 
+def content(qdrant: Qdrant, name: str) -> dict[int, bytes]:
+    """Point -> its digest."""
+    return {point["payload"]["number"]: point_digest(point) for point in qdrant.scroll(name)}
+
+
 def test_a_replica_that_moved_in_mid_stream(tmp_path: Path, repository: Repository) -> None:
     with start_cluster(tmp_path, 3) as cluster:
         first = cluster.nodes[0]
         vectors = {key: {"size": size, "distance": "Cosine"} for key, size in SIZES.items()}
         body: dict[str, Any] = {"vectors": vectors, "shard_number": 3, "wal_config": {"wal_capacity_mb": 1}}
         first.create_collection(NAME, body)
-        fill(first, NAME, 300, SIZES)
-        archives = [
-            PolledArchive(node, server.storage_path, repository, NAME, f"a1b2c{number}")
-            for number, (node, server) in enumerate(zip(cluster.nodes, cluster.servers, strict=True))
-        ]
-        moment(archives)
-        bases = [back_up_cluster(cluster, repository, NAME)["backup_id"]]
-        fill(first, NAME, 50, SIZES, 1000)
-        before = moment(archives), collection_digest(first, NAME)
-
-        with writing(cluster, 2000):
-            wait_for(lambda: first.count(NAME) > 360, "some writes")
+        # To whichever node.
+        writes = TimedWrites(lambda number: fill(cluster.nodes[number % 3], NAME, 1, SIZES, number))
+        bases, moments = [], []
+        with archivers(tmp_path, cluster, repository), writes.going_on():
+            wait_for(lambda: len(archived_timelines(repository, NAME)) == 3, "the archivers")
+            bases.append(back_up_cluster(cluster, repository, NAME)["backup_id"])
+            writes.wait_for_more()
+            moments.append(now())
+            writes.wait_for_more()
             move_shard(cluster, 0)
-            moved = first.count(NAME)
-            wait_for(lambda: first.count(NAME) > moved + 20, "writes after the move")
-        between = moment(archives)
-        bases.append(back_up_cluster(cluster, repository, NAME)["backup_id"])
-        fill(first, NAME, 50, SIZES, 200_000)
-        after = moment(archives), collection_digest(first, NAME)
+            wait_for(lambda: len(archived_timelines(repository, NAME)) == 4, "the archiver where the replica is now")
+            between = now()
+            writes.wait_for_more()
+            bases.append(back_up_cluster(cluster, repository, NAME)["backup_id"])
+            writes.wait_for_more()
+            moments.append(now())
+            wait_for(lambda: restorable(repository, NAME).ranges[-1].until > moments[-1], "the archive of that moment")
+        live = content(first, NAME)
 
-        for (time, digest), base in zip((before, after), bases, strict=True):
-            request = RestoreRequest(NAME, target="then", aliases=[], moment=MomentRequest(time))
+        ranges = restorable(repository, NAME).ranges
+        assert [each.bases for each in ranges] == [(base,) for base in bases]
+        for moment, base, known in zip(moments, bases, ranges, strict=True):
+            assert known.begin <= moment <= known.until
+            request = RestoreRequest(NAME, target="then", aliases=[], moment=MomentRequest(moment))
             result = restore(cluster.nodes, [repository], request)
             # What the transfer wrote is between S and L of the newer base.
             assert (result["backup_id"], set(result["inexact"]) - {"transfer"}) == (base, set())
-            assert [collection_digest(node, "then") for node in cluster.nodes] == [digest] * 3
+            found = content(first, "then")
+            assert writes.allow(set(found), moment, resolution=2), result["moment"]
+            assert found.items() <= live.items(), "each point is as it was written"
+            assert [content(node, "then") for node in cluster.nodes[1:]] == [found] * 2
             first.delete_collection("then")
 
         # The replica that the older base is of is gone, and the newer base is younger than this.
@@ -121,6 +135,3 @@ def test_a_replica_that_moved_in_mid_stream(tmp_path: Path, repository: Reposito
             restore(cluster.nodes, [repository], request)
         error = refusal.value
         assert (error.result["nearest_before_base"], error.result["nearest_after_base"]) == tuple(bases)
-        assert "shard 0: it is known up to" in error.detail
-        for archive in archives:
-            archive.close()

@@ -6,11 +6,7 @@
 from __future__ import annotations
 
 import secrets
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,54 +22,13 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.reposit
 from tests.archivers import LoggedCollection, archived_timelines, archiving, settings_for
 from tests.conftest import discard
 from tests.proofs import wait_for
+from tests.timed_writes import TimedWrites, now
 from tools.servers import QdrantServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
 Json = dict[str, Any]
 TICK = timedelta(microseconds=1)
-
-
-def now() -> datetime:
-    return datetime.now(timezone.utc)
-
-
-@dataclass
-class Life:
-    """The points that were written to a collection until it was deleted: id -> when that was asked for and answered."""
-
-    logged: LoggedCollection
-    written: dict[int, tuple[datetime, datetime]] = field(default_factory=dict)
-
-    def write(self, number: int) -> None:
-        asked = now()
-        self.logged.put(number)
-        self.written[number] = (asked, now())
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """One point after another meanwhile, and some more of them afterwards."""
-        ending = threading.Event()
-
-        def write() -> None:
-            while not ending.wait(0.01):
-                self.write(len(self.written) + 1)
-
-        thread = threading.Thread(target=write)
-        thread.start()
-        try:
-            yield
-            enough = len(self.written) + 40
-            wait_for(lambda: len(self.written) > enough, "further writes")
-        finally:
-            ending.set()
-            thread.join()
-
-    def allows(self, found: set[int], moment: datetime, known: datetime) -> bool:
-        """Whether this may be what was there at ``moment``: nothing later, and all that was there at ``known``."""
-        least = {number for number, (_asked, answered) in self.written.items() if answered < known}
-        most = {number for number, (asked, _answered) in self.written.items() if asked <= moment}
-        return least <= found <= most
 
 
 def ranges_of(repository: Repository, name: str) -> list[tuple[datetime, datetime, list[str]]]:
@@ -101,18 +56,17 @@ def test_what_is_listed_can_be_restored_and_nothing_else(
 ) -> None:
     logged = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}", shards=2)
     request = BackupRequest(logged.name, storage_path=str(qdrant_server.storage_path))
-    lives, bases = [Life(logged)], []
+    lives, bases = [TimedWrites(logged.put)], []
     try:
         # Slow enough to look at a backup's last entry after the backup was finished.
         settings = settings_for(qdrant_server, tmp_path, logged.name, poll_interval=0.7)
         with archiving(qdrant_server, repository, settings):
             for backups in (2, 1):
-                with lives[-1].writing():
+                with lives[-1].going_on():
                     logs = 2 * len(lives)
                     wait_for(lambda logs=logs: len(archived_timelines(repository, logged.name)) == logs, "the archiver")
                     for _backup in range(backups):
-                        enough = len(lives[-1].written) + 40
-                        wait_for(lambda enough=enough: len(lives[-1].written) > enough, "some writes")
+                        lives[-1].wait_for_more()
                         bases.append(back_up(logged.qdrant, repository, request)["backup_id"])
                 ended = now()
                 wait_for(
@@ -121,13 +75,13 @@ def test_what_is_listed_can_be_restored_and_nothing_else(
                 if backups == 2:
                     logged.qdrant.delete_collection(logged.name)
                     logged.qdrant.create_collection(logged.name, logged.body)
-                    lives.append(Life(logged))
+                    lives.append(TimedWrites(logged.put))
         ranges = ranges_of(repository, logged.name)
         assert [each[2] for each in ranges] == [bases[:2], bases[2:]]
         for life, (begin, until, _bases) in zip(lives, ranges, strict=True):
             for moment in (begin, begin + (until - begin) / 2, until):
                 result, found = restored(logged, repository, moment)
-                assert life.allows(found, moment, moment - timedelta(seconds=3)), (moment, result["moment"])
+                assert life.allow(found, moment, resolution=3), (moment, result["moment"])
         assert found == set(lives[-1].written), "the last moment has all of it"
         between = ranges[0][1] + (ranges[1][0] - ranges[0][1]) / 2
         for moment in [*(edge for begin, until, _b in ranges for edge in (begin - TICK, until + TICK)), between]:
