@@ -21,10 +21,11 @@ Id = int | str
 
 
 class ModelledShard:
-    """``points``: id -> a point as the REST API writes it."""
+    """``points``: id -> a point as the REST API writes it. ``indexes``: the fields that have a payload index."""
 
     def __init__(self) -> None:
         self.points: dict[Id, Json] = {}
+        self.indexes: set[str] = set()
         self._operations: dict[str, Callable[[Any], None]] = {
             "upsert_points": lambda body: self._upsert(body["points"]),
             "upsert_points_conditional": self._upsert_conditional,
@@ -38,8 +39,8 @@ class ModelledShard:
             "update_vectors": self._update_vectors,
             "delete_vectors": lambda body: self._delete_vectors(body[0]["points"], body[1]),
             "delete_vectors_by_filter": lambda body: self._delete_vectors(self._matching(body[0]), body[1]),
-            "create_index": lambda body: None,
-            "delete_index": lambda body: None,
+            "create_index": lambda body: self.indexes.add(body["field_name"]),
+            "delete_index": self.indexes.discard,
         }
 
     def apply(self, entry: bytes) -> None:
