@@ -37,11 +37,13 @@ from .wal_outbox import Outbox
 from .wal_place import Located
 from .wal_progress import Progress, Shard, Totals, metrics, named, needs_base, positions_of
 from .wal_settings import ArchiveSettings
+from .write_rates import WriteRates
 
 _UPLOADS, _ASIDE = 4, 4
 _LONGEST_PAUSE = 3.0
 _METRICS_SECONDS = 15.0
 _REPEAT_SECONDS = 3600.0
+_RATES_SECONDS = 60.0
 # Bytes of read entries, and of these and sealed ones together: the program itself takes 46 MiB of the 64 that it may.
 _READ, _MEMORY = 6 * MIB, 8 * MIB
 # So long the logs wait before the spool takes what the repository is slow to take.
@@ -83,6 +85,7 @@ class Archiver:
         self._discovery = Discovery(identify, repository, settings, self._aside, self.wakeup.set, self._troubles)
         self._followers: dict[Shard, Follower] = {}
         self._progress: dict[Shard, Progress] = {}
+        self._rates = WriteRates(settings.state_path)
         self._base_last: dict[Shard, int | None] = {}
         self._gone: set[Shard] = set()
         self._dirty: set[str] = set()
@@ -140,6 +143,8 @@ class Archiver:
             self._write_metrics()
         if self._is_due("repeat", _REPEAT_SECONDS):
             self._troubles.attempt("requests", lambda: repeat_requests(self._settings.state_path))
+        if self._is_due("rates", _RATES_SECONDS):
+            self._store_rates()
 
     def _is_due(self, name: str, interval: float) -> bool:
         now = time.monotonic()
@@ -274,6 +279,8 @@ class Archiver:
         for item in self._outbox.collect():
             self.totals.arrived(item)
             shard = (item.log.collection, item.log.shard)
+            if item.header is not None:
+                self._rates.add(shard, item.header)
             progress = self._progress.get(shard)
             if progress is not None and progress.log.replica == item.log.replica:
                 progress.arrived(item)
@@ -325,6 +332,9 @@ class Archiver:
             text = metrics(self._progress, self.totals, time.monotonic(), self._clock())
             self._troubles.attempt("metrics", lambda: write_file(Path(path), text, 0o644))
 
+    def _store_rates(self) -> None:
+        self._troubles.attempt("rates", lambda: self._rates.store(self._clock().date()))
+
     # -- the end
 
     def _has_read_all(self) -> bool:
@@ -347,6 +357,7 @@ class Archiver:
         self._dirty = {collection for collection, _shard in self._progress}
         self._tell(set(self._dirty))
         self._write_metrics()
+        self._store_rates()
         for telling in self._telling.values():
             with contextlib.suppress(TimeoutError):
                 telling.exception(max(0.1, until - time.monotonic()))

@@ -1,0 +1,58 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the archiver remembers of rates: it outlasts a restart, and stays small."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.write_rates import (
+    WriteRates,
+    recorded_rates,
+)
+from tests.made_wal import START, log_of, sealed
+
+HEADER = replace(
+    ChunkHeader.parse(sealed(log_of([1]), ReplicaLog("docs", 0, "1", "20261122T020000Z-a1b2c3"))), size=3000
+)
+TODAY = START.date()
+NAME = 'ä "quoted"'
+
+
+def test_another_run_goes_on_with_what_was_written(tmp_path: Path) -> None:
+    rates = WriteRates(tmp_path)
+    rates.store(TODAY)
+    assert list(tmp_path.iterdir()) == [], "nothing to remember"
+    rates.add((NAME, 0), HEADER)
+    rates.add((NAME, 1), replace(HEADER, size=6000))
+    rates.store(TODAY)
+    assert recorded_rates(tmp_path, TODAY) == {(NAME, 0): 10.0, (NAME, 1): 20.0}
+    again = WriteRates(tmp_path)
+    again.add((NAME, 1), HEADER)
+    again.store(TODAY)
+    assert recorded_rates(tmp_path, TODAY) == {(NAME, 0): 10.0, (NAME, 1): 20.0}
+
+
+def test_what_is_long_ago_is_forgotten(tmp_path: Path) -> None:
+    rates = WriteRates(tmp_path)
+    rates.add((NAME, 0), HEADER)
+    rates.store(TODAY)
+    later = TODAY + timedelta(days=20)
+    assert recorded_rates(tmp_path, later) == {}
+    rates.add((NAME, 0), HEADER)
+    rates.store(later)
+    assert recorded_rates(tmp_path, TODAY) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"schema_version": 1, "bytes_per_second": [{"shard": 0}]}'])
+def test_a_damaged_record_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "write-rates").write_bytes(content)
+    assert recorded_rates(tmp_path, TODAY) == {}
+    WriteRates(tmp_path).add((NAME, 0), HEADER)
