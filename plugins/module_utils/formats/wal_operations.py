@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from ..errors import MissingDependency, UnknownWalOperation
+from ..errors import InvalidInput, MissingDependency, UnknownWalOperation
 
 UNKNOWN = "unknown"
 CONDITIONAL = "conditional"
 PARTIAL_VECTORS = "partial_vectors"
 WITHOUT_PAYLOAD = "without_payload"
 TRANSFER = "transfer"
+# From this version on Qdrant replays all upserts exactly: with conditions, of some named vectors, without a payload.
+_EXACT_SINCE = (1, 19)
 _BY_KIND = {"unknown": UNKNOWN, "sync": TRANSFER}
 
 
@@ -90,6 +92,14 @@ def describe(entry: bytes) -> Operation:
         return reader(name, _with_text_ids(content[name])) if reader is not None else Operation(name, UNKNOWN)
     except Exception:
         return Operation(name, UNKNOWN)
+
+
+def replays_exactly(version: str) -> bool:
+    """Whether a Qdrant of this version replays exactly what older ones need not. Raises ``InvalidInput``."""
+    numbers = version.split("-")[0].split(".")[:2]
+    if not all(number.isdecimal() for number in numbers):
+        raise InvalidInput(f"{version!r} is no version of Qdrant.", "Give one such as 1.16.3.")
+    return tuple(map(int, numbers)) >= _EXACT_SINCE
 
 
 def apply_index_operations(payload_indexes: dict[str, Any], entries: Iterable[tuple[int, bytes]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..errors import DamagedBackup, InexactReplay, IntegrityError
+from ..errors import InexactReplay, IntegrityError
 from ..formats import wal
 from ..formats.collection_config import vector_names
 from ..formats.manifest import Manifest
@@ -22,13 +22,10 @@ from ..formats.snapshot_tar import END_OF_ARCHIVE, padding, regular_header
 from ..formats.wal_chunk import require_continuous
 from ..formats.wal_glance import glance
 from ..formats.wal_join import Entries, Joiner
-from ..formats.wal_operations import CONDITIONAL, apply_index_operation
+from ..formats.wal_operations import CONDITIONAL, apply_index_operation, replays_exactly
 from .archived_wal import ArchivedWal
 from .base_log import base_entries, has_entries
 from .moment import MomentRequest, ShardMoment
-
-# From this version on Qdrant replays all upserts exactly: with conditions, of some named vectors, without a payload.
-_EXACT_SINCE = (1, 19)
 
 Json = dict[str, Any]
 
@@ -50,7 +47,7 @@ class MomentReplay:
     ) -> None:
         self._archive, self._manifest, self.shards = archive, manifest, shards
         self._data_keys = data_keys
-        self._exact = _version(qdrant_version) >= _EXACT_SINCE
+        self._exact = replays_exactly(qdrant_version)
         self._vectors = vector_names(manifest.config)
         self._sizes: dict[int, int] = {}
         self._inexact: Counter[str] = Counter()
@@ -202,10 +199,3 @@ def _kept(shard: Json) -> int:
 
 def _header(moment: ShardMoment, size: int) -> bytes:
     return regular_header(f"wal/closed-{moment.base_last + 1}", size, 0)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    numbers = text.split("-")[0].split(".")[:2]
-    if not all(number.isdecimal() for number in numbers):
-        raise DamagedBackup(f"{text!r} is no version of Qdrant.")
-    return tuple(map(int, numbers))

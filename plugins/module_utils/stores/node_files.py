@@ -10,8 +10,11 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..errors import FileError
+from ..formats import wal
+from ..formats.wal_rates import ClosedSegment
 
 # The unit of st_blocks, whatever the file system's blocks are (stat(2)).
 _BLOCK = 512
@@ -56,6 +59,40 @@ def local_replicas(storage_path: str | Path) -> list[tuple[str, int]]:
             "Name the directory that Qdrant works in, and let the user that this runs as read it.",
         ) from error
     return sorted(found)
+
+
+def collection_config(storage_path: str | Path, collection: str) -> dict[str, Any]:
+    """Return the ``config`` of a collection as the node has it at its next start. Raises ``FileError``.
+
+    Source: ``collections/<c>/config.json`` has the sections that ``GET /collections/<c>`` shows as ``config``.
+    """
+    path = Path(storage_path) / "collections" / collection / "config.json"
+    try:
+        config = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read: {error.strerror}.", "Let the user that this runs as read it."
+        ) from error
+    except ValueError as error:
+        raise FileError(
+            f"{path} is no JSON document.", "See whether Qdrant still reads it, and restore it if not."
+        ) from error
+    return dict(config)
+
+
+def closed_segments(storage_path: str | Path, collection: str, shard: int) -> list[ClosedSegment]:
+    """Return the full files of a replica's log, in its order; none where they cannot be read here."""
+    folder = Path(storage_path) / "collections" / collection / str(shard) / "wal"
+    found = []
+    with suppress(OSError):
+        for name in wal.in_order(os.listdir(folder)):
+            # Qdrant may have removed it by now.
+            with suppress(FileNotFoundError):
+                status = os.stat(folder / name)
+                if name.startswith("closed-"):
+                    size = status.st_blocks * _BLOCK
+                    found.append(ClosedSegment(wal.first_index(name, 0), status.st_mtime, size))
+    return found
 
 
 def _ack_index(wal: Path) -> int | None:
