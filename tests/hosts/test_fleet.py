@@ -284,3 +284,64 @@ def test_the_archive_goes_on_after_a_reboot(stores: dict[str, Repository]) -> No
     assert (shown("ActiveState"), shown("NRestarts")) == ("active", "0"), journal()
     told = on(ALONE, "journalctl --unit 'qdrant-dr-*'; cat /etc/qdrant-dr/wal-archive.json").stdout
     assert generated_key() not in told
+
+
+def kept(collection: str) -> int:
+    """How many closed files of its log each shard of a collection of the single node keeps."""
+    found: int = node(ALONE).collection(collection)["config"]["wal_config"]["wal_retain_closed"]
+    return found
+
+
+def kept_by_a_new_one() -> int:
+    node(ALONE).create_collection("new", {"vectors": {"size": 4, "distance": "Dot"}})
+    try:
+        return kept("new")
+    finally:
+        node(ALONE).delete_collection("new")
+
+
+def retention(**variables: Any) -> Playbook:
+    """Run the role of the archiver on the single node, as far as it looks at the logs."""
+    run = Playbook(
+        "../molecule/fleet/archiver", "--tags=qdrant_wal_archive_retention,qdrant_wal_archive_lint", **variables
+    )
+    assert run.status == 0, run.output[-3000:]
+    assert generated_key() not in run.output
+    return run
+
+
+def test_the_role_looks_at_the_rate_that_the_archiver_has_seen() -> None:
+    write_archived()
+    # It writes down what it has seen when it ends, and each minute.
+    on(ALONE, f"systemctl restart {ARCHIVER}")
+    told = json.loads(on(ALONE, "runuser -u qdrant-dr -- qdrant-dr wal retention --outage-minutes=60 --json").stdout)
+    assert [(each["collection"], each["suffices"]) for each in told["collections"]] == [(ARCHIVED, True)]
+    assert 0 < told["new_collections"]["peak_mb_per_second"] < 0.1
+    run = retention()
+    assert run.changed == {"c1": 0}
+    assert "entries of its log upsert points without a payload, which a restore to a moment need not" in run.text
+    assert "keeps at least" not in run.text
+
+
+def test_new_collections_keep_what_an_outage_takes_and_the_others_are_told_of() -> None:
+    more = {"qdrant_wal_archive_outage_minutes": 30, "qdrant_wal_archive_peak_mb_per_second": 1}
+    started = "systemctl show qdrant.service -P ExecMainStartTimestampMonotonic"
+    before = on(ALONE, started).stdout
+    together = {**more, "qdrant_wal_archive_restart_qdrant": False}
+    planned = Playbook("../molecule/fleet/archiver", "--check", "--tags=qdrant_wal_archive_retention", **together)
+    assert (planned.status, planned.changed, kept_by_a_new_one()) == (0, {"c1": 1}, 32), planned.output[-3000:]
+    run = retention(**more)
+    assert f"The log of {ARCHIVED} keeps at least 1024 MB for each shard, and needs 1800 MB" in run.text
+    assert "set wal_retain_closed to 57 or more" in run.text
+    assert on(ALONE, started).stdout != before
+    assert (kept_by_a_new_one(), kept(ARCHIVED)) == (72, 32)
+    assert retention(**more).changed == {"c1": 0}
+    assert retention().changed == {"c1": 0}, "it is never lowered"
+
+
+def test_a_configuration_that_keeps_more_counts_again() -> None:
+    given = {"qdrant_server_wal_retain_closed": 80}
+    for changes in (True, False):
+        run = Playbook("server", "--limit=alone", "--tags=qdrant_server_configure", **given)
+        assert (run.status, run.changed["c1"] > 0) == (0, changes), run.output[-3000:]
+        assert kept_by_a_new_one() == 80

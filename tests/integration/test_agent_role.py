@@ -31,7 +31,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.pru
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.prune_options import prune_request
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import ClientEncryption, StoreLocation
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from tools.servers import QdrantServer
 
 pytestmark = pytest.mark.slow
@@ -275,15 +275,17 @@ def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, t
     assert "\nOnCalendar=*-*-* 03:00:00 UTC\nRandomizedDelaySec=3min\n" in timer
 
 
-def archiver_variables(folder: Path, url: str) -> Json:
+def archiver_variables(folder: Path, storage: Path | str = "/var/lib/qdrant/storage") -> Json:
     """Those of the role qdrant_wal_archive, for the agent in this folder."""
     shared = {name: f"qdrant_wal_archive_{name}" for name in ("user", "group", "config_dir", "command", "unit_dir")}
     given = {new: variables(folder)[f"qdrant_agent_{name}"] for name, new in shared.items()}
     return given | {
-        "qdrant_wal_archive_storage_path": "/var/lib/qdrant/storage",
+        "qdrant_wal_archive_storage_path": str(storage),
         "qdrant_wal_archive_state_dir": str(folder / "state"),
-        "qdrant_wal_archive_url": url,
         "qdrant_wal_archive_outage_minutes": 5,
+        "qdrant_wal_archive_peak_mb_per_second": 1,
+        "qdrant_wal_archive_qdrant_config": str(folder / "qdrant.yaml"),
+        "qdrant_wal_archive_restart_qdrant": False,
         "qdrant_wal_archive_cpu_quota": "20%",
         "qdrant_wal_archive_metrics_path": str(folder / "metrics" / "wal.prom"),
     }
@@ -291,23 +293,29 @@ def archiver_variables(folder: Path, url: str) -> Json:
 
 @pytest.mark.qdrant
 def test_the_archiver_is_set_up_beside_the_agent(
-    host: Path, qdrant_server: QdrantServer, make_collection: Callable[..., str]
+    host: Path, qdrant: Qdrant, qdrant_server: QdrantServer, make_collection: Callable[..., str]
 ) -> None:
     short = make_collection(points=1, wal_config={"wal_capacity_mb": 4})
-    long = make_collection(points=1, wal_config={"wal_capacity_mb": 32, "wal_retain_closed": 10})
-    given = archiver_variables(host, qdrant_server.url)
+    kept = {"wal_capacity_mb": 32, "wal_retain_closed": 10}
+    long = make_collection(points=1, dimensions={"text": 4}, index=False, shard_number=1, wal_config=kept)
+    bare = {"points": [{"id": 1, "vector": {"text": [1, 2, 3, 4]}}]}
+    qdrant.call("PUT", f"/collections/{long}/points", bare, {"wait": True})
+    given = archiver_variables(host, qdrant_server.storage_path)
     planned = play(host, given, "--check", "--diff", role=ARCHIVER)
     assert planned[0] == 0, planned[2]
     assert planned[1] > 0
     assert not (host / "etc" / "wal-archive.json").exists()
     done = play(host, given, role=ARCHIVER)
     assert done[0] == 0, done[2]
-    assert f"WARNING: the log of {short} keeps at least 4 MB for each shard, and needs 300 MB" in done[2]
-    assert f"the log of {long}" not in done[2]
+    assert f"WARNING: The log of {short} keeps at least 4 MB for each shard, and needs 300 MB" in done[2]
+    assert "set wal_retain_closed to 75 or more" in done[2]
+    assert f"The log of {long}" not in done[2]
+    assert f"{long}: 1 of the newest 3 entries of its log upsert points without a payload, which a restore" in done[2]
+    assert not (host / "qdrant.service.d").exists(), "this host has no service of Qdrant"
     assert play(host, given, role=ARCHIVER)[:2] == (0, 0)
     archived = read_config(str(host / "etc" / "config.json"), environment={}).wal_archive
     assert archived is not None
-    assert (archived.storage_path, archived.collections) == ("/var/lib/qdrant/storage", None)
+    assert (archived.storage_path, archived.collections) == (str(qdrant_server.storage_path), None)
     assert (archived.spool_path, archived.poll_interval) == (str(host / "state" / "spool"), 1.0)
     units = [host / "qdrant-dr-archive-wal.service", host / "qdrant-dr-base-needed.path"]
     checked = subprocess.run(
@@ -319,7 +327,7 @@ def test_the_archiver_is_set_up_beside_the_agent(
     assert (checked.returncode, [line for line in checked.stderr.splitlines() if "qdrant-dr-" in line]) == (0, [])
     service = units[0].read_text()
     assert f"\nExecStart={host}/qdrant-dr archive-wal --config {host}/etc/config.json\n" in service
-    assert "\nReadOnlyPaths=-/var/lib/qdrant/storage\n" in service
+    assert f"\nReadOnlyPaths=-{qdrant_server.storage_path}\n" in service
     assert "\nProtectSystem=strict\n" in service
     assert "\nCPUQuota=20%\n" in service
     requests = host / "state" / "state" / "base-needed"
@@ -329,7 +337,29 @@ def test_the_archiver_is_set_up_beside_the_agent(
 
 
 def test_the_archiver_needs_the_agent(host: Path) -> None:
-    given = archiver_variables(host, "") | {"qdrant_wal_archive_command": str(host / "nowhere")}
+    given = archiver_variables(host) | {"qdrant_wal_archive_command": str(host / "nowhere")}
     status, _changed, output = play(host, given, role=ARCHIVER)
     assert status != 0
     assert "apply the role qdrant_agent first" in output
+
+
+@pytest.mark.qdrant
+def test_new_collections_are_made_to_keep_what_an_outage_takes(host: Path, qdrant_server: QdrantServer) -> None:
+    given = archiver_variables(host, qdrant_server.storage_path)
+    dropin = host / "qdrant.service.d" / "wal-retention.conf"
+    (host / "qdrant.service").touch()
+    planned = play(host, given, "--check", "--diff", role=ARCHIVER)
+    assert (planned[0], planned[1], dropin.exists()) == (0, 1, False), planned[2]
+    done = play(host, given, "--diff", role=ARCHIVER)
+    assert (done[0], done[1]) == (0, 2), done[2]
+    # 300 MB are 9.4 files of 32 MB, and 12.5 with some room.
+    assert "+Environment=QDRANT__STORAGE__WAL__WAL_RETAIN_CLOSED=13\n" in done[2]
+    assert "WARNING: new collections keep 13 closed files from the next restart of qdrant.service on" in done[2]
+    assert dropin.read_text().endswith("\n[Service]\nEnvironment=QDRANT__STORAGE__WAL__WAL_RETAIN_CLOSED=13\n")
+    less = play(host, given | {"qdrant_wal_archive_peak_mb_per_second": 0.01}, role=ARCHIVER)
+    assert less[:2] == (0, 0), less[2]
+    (host / "qdrant.yaml").write_text("storage: {wal: {wal_capacity_mb: 64, wal_retain_closed: 14}}")
+    more = play(host, given | {"qdrant_wal_archive_outage_minutes": 20}, "--diff", role=ARCHIVER)
+    assert (more[0], more[1]) == (0, 1), more[2]
+    assert "-Environment=QDRANT__STORAGE__WAL__WAL_RETAIN_CLOSED=13\n+Environment" in more[2]
+    assert dropin.read_text().endswith("=24\n")
