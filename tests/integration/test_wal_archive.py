@@ -189,7 +189,8 @@ def test_what_qdrant_has_removed_meanwhile_is_a_recorded_gap_and_asks_for_a_base
     first = min(archived(repository, new))
     assert max(archived(repository, old)) == last
     assert (record.reason, record.previous, record.gap) == ("gap", old.timeline, (last + 1, first - 1))
-    assert archived(repository, new) == on_disk(logged)
+    # Qdrant may have removed more since.
+    assert on_disk(logged).items() <= archived(repository, new).items()
     request = json.loads(requested_bases(settings.state_path)[logged.name])
     assert (request["reason"], request["timeline"]) == ("gap", new.timeline)
     assert any(logged.name in text and "new backup" in text for text in reports)
