@@ -51,8 +51,20 @@ def test_what_is_long_ago_is_forgotten(tmp_path: Path) -> None:
     assert recorded_rates(tmp_path, TODAY) == {}
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"schema_version": 1, "bytes_per_second": [{"shard": 0}]}'])
-def test_a_damaged_record_counts_as_none(tmp_path: Path, content: bytes) -> None:
+OTHER = b'{"schema_version": 2, "bytes_per_second": [{"collection": "a", "shard": 0, "days": {"%s": 1.0}}]}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"schema_version": 1, "bytes_per_second": [{"shard": 0}]}',
+        OTHER % TODAY.isoformat().encode(),
+    ],
+)
+def test_a_record_that_is_damaged_or_of_another_version_counts_as_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "write-rates").write_bytes(content)
     assert recorded_rates(tmp_path, TODAY) == {}
     WriteRates(tmp_path).add((NAME, 0), HEADER)
