@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program in docs/formats.md opens what this version encrypts, with nothing of this collection."""
+"""The programs in docs/formats.md open what this version encrypts, with nothing of this collection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.key_wrap import key_context, wrap_key
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.key_wrap import (
+    key_context,
+    log_key_context,
+    wrap_key,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.sealed import (
     HEADER_SIZE,
@@ -21,7 +25,11 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.sealed
     TAG_SIZE,
     PartSealer,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk import seal_chunk
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
 from tests.made_backups import describe, manifest_of, some_bytes
+from tests.made_wal import log_of, sealed
 
 DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "formats.md"
 MASTER, DATA, KEY_ID = b"m" * 32, b"d" * 32, "0" * 32
@@ -29,9 +37,9 @@ BACKUP = "20261122T020000Z-a1b2c3"
 PART = 1000
 
 
-def program() -> str:
-    (found,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    return str(found)
+def programs() -> list[str]:
+    """That for an archive, and that for a chunk of the log."""
+    return re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def encrypted(plain: bytes) -> bytes:
@@ -50,7 +58,11 @@ def opened(folder: Path, manifest: Manifest, stored: bytes) -> subprocess.Comple
     """Run the program on a manifest and an object, as files."""
     (folder / "manifest.json").write_bytes(manifest.dump())
     (folder / "0.snapshot").write_bytes(stored)
-    command = [sys.executable, "-I", "-c", program(), "manifest.json", "0", "0.snapshot", MASTER.hex(), "plain"]
+    return run(folder, programs()[0], "manifest.json", "0", "0.snapshot", MASTER.hex(), "plain")
+
+
+def run(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-c", program, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -73,3 +85,20 @@ def test_the_documented_program_opens_an_object(tmp_path: Path, size: int) -> No
     damaged = bytearray(stored)
     damaged[-1] ^= 1
     assert opened(tmp_path, manifest, bytes(damaged)).returncode != 0
+
+
+def test_the_documented_program_opens_a_chunk_of_the_log(tmp_path: Path) -> None:
+    polls = log_of([3, 4])
+    plain = sealed(polls, ReplicaLog("docs", 3, "node/1 \u00e4", BACKUP))
+    header = ChunkHeader.parse(plain)
+    wrap = wrap_key(DATA, MASTER, b"n" * 12, log_key_context("production", "docs", "node/1 \u00e4", KEY_ID))
+    body = bytearray(plain[len(header.dump()) :])
+    changed = seal_chunk(header, body, DATA, KEY_ID, wrap, b"s" * 32)
+    (tmp_path / "chunk.wal").write_bytes(changed.dump() + body)
+    done = run(tmp_path, programs()[1], "chunk.wal", MASTER.hex(), "entries")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "entries").read_bytes() == b"".join(poll.data for poll in polls)
+
+    other = changed.dump().replace(b'"first":0', b'"first":1', 1)
+    (tmp_path / "chunk.wal").write_bytes(other + body)
+    assert run(tmp_path, programs()[1], "chunk.wal", MASTER.hex(), "entries").returncode != 0

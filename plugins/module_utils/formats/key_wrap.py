@@ -6,7 +6,8 @@
 A wrap is ``{"kind": "key", "fingerprint", "nonce", "wrapped"}`` or ``{"kind": "aws:kms", "key_id", "wrapped"}``; nonce
 and wrapped are base64. The context that a data key was made for is part of the wrap, and must be the same to open it.
 
-Wraps made later stand beside the backup in a record of their own, since its manifest does not change.
+Wraps made later stand beside the backup in a record of their own, since its manifest does not change. Each data key of
+the WAL archive has such a record from the beginning, beside the wrap in the header of every chunk.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from ..errors import DamagedManifest
@@ -28,6 +30,8 @@ KIND = "vectorops.qdrant_dr/keys"
 _KEY_ID = re.compile(r"[0-9a-f]{32}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _NONCE_SIZE = 12
+_TIME_SIZE = 4
+LOG_KEY_RANDOM = 12
 _FIELDS = {LOCAL: ("fingerprint", "nonce", "wrapped"), KMS: ("key_id", "wrapped")}
 _HINT = "Use another backup, or a copy of this one in another region."
 
@@ -41,6 +45,19 @@ def is_key_id(text: Any) -> bool:
     return isinstance(text, str) and _KEY_ID.fullmatch(text) is not None
 
 
+def log_key_id(made: datetime, rest: bytes) -> str:
+    """The id of a data key of the WAL archive, made at a time (aware): such ids sort by their age.
+
+    ``rest``: as many random bytes as ``LOG_KEY_RANDOM`` says.
+    """
+    return int(made.timestamp()).to_bytes(_TIME_SIZE, "big").hex() + rest.hex()
+
+
+def key_time(key_id: str) -> datetime:
+    """When the data key with this id of the WAL archive was made, cut to seconds."""
+    return datetime.fromtimestamp(int(key_id[: 2 * _TIME_SIZE], 16), timezone.utc)
+
+
 def fingerprint(master_key: bytes) -> str:
     """What names a master key, and tells nothing of it: 16 hex digits."""
     return hashlib.sha256(b"qdrant-dr master key" + master_key).hexdigest()[:16]
@@ -49,6 +66,11 @@ def fingerprint(master_key: bytes) -> str:
 def key_context(cluster: str, collection: str, backup_id: str, key_id: str) -> dict[str, str]:
     """What a data key is for; a wrap opens for nothing else."""
     return {"cluster": cluster, "collection": collection, "backup_id": backup_id, "data_key": key_id}
+
+
+def log_key_context(cluster: str, collection: str, replica: str, key_id: str) -> dict[str, str]:
+    """What a data key of the WAL archive is for: the logs of one node's replicas of a collection."""
+    return {"cluster": cluster, "collection": collection, "replica": replica, "data_key": key_id}
 
 
 def wrap_key(data_key: bytes, master_key: bytes, nonce: bytes, context: Mapping[str, str]) -> Json:
@@ -102,29 +124,31 @@ _BASE64 = ("nonce", "wrapped")
 
 
 class KeyRecord:
-    """The later wraps of one backup's data keys. ``manifest_sha256``: of the manifest that they belong to."""
+    """Wraps of data keys that stand beside what they belong to.
 
-    def __init__(self, manifest_sha256: str, wraps: Wraps | None = None) -> None:
-        self.manifest_sha256 = manifest_sha256
+    ``owner``: what that is: ``manifest_sha256`` of a backup, or what a data key of the WAL archive was made for.
+    """
+
+    def __init__(self, owner: Mapping[str, str], wraps: Wraps | None = None) -> None:
+        self.owner = dict(owner)
         self.wraps: Wraps = wraps or {}
 
     @classmethod
-    def parse(cls, data: bytes, manifest_sha256: str) -> KeyRecord:
+    def parse(cls, data: bytes, owner: Mapping[str, str]) -> KeyRecord:
         """Read a stored record.
 
-        One that is damaged, of another schema or of another manifest counts as none: whoever opens a data key finds out
+        One that is damaged, of another schema or of something else counts as none: whoever opens a data key finds out
         whether a wrap is right, and whoever lacks one says so.
         """
         try:
             whole = json.loads(data)
-            stated = (whole["schema_version"], whole["kind"], whole["manifest_sha256"])
-            wraps = {str(key_id): list(listed) for key_id, listed in whole["wraps"].items()}
+            wraps = {str(key_id): list(listed) for key_id, listed in whole.pop("wraps").items()}
             for key_id, listed in wraps.items():
                 for wrap in listed:
                     check_wrap(wrap, f"the data key {key_id}")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DamagedManifest):
-            return cls(manifest_sha256)
-        return cls(manifest_sha256, wraps if stated == (SCHEMA_VERSION, KIND, manifest_sha256) else None)
+            return cls(owner)
+        return cls(owner, wraps if whole == {"schema_version": SCHEMA_VERSION, "kind": KIND, **owner} else None)
 
     def of(self, key_id: str) -> list[Json]:
         """The wraps of one data key."""
@@ -151,10 +175,5 @@ class KeyRecord:
 
     def dump(self) -> bytes:
         """The text to store."""
-        whole = {
-            "schema_version": SCHEMA_VERSION,
-            "kind": KIND,
-            "manifest_sha256": self.manifest_sha256,
-            "wraps": self.wraps,
-        }
+        whole = {"schema_version": SCHEMA_VERSION, "kind": KIND, **self.owner, "wraps": self.wraps}
         return (json.dumps(whole, sort_keys=True, indent=1, ensure_ascii=True) + "\n").encode("ascii")

@@ -39,6 +39,7 @@ SALT_SIZE = 32
 # What is encrypted: a key for one never opens the other.
 ARCHIVE = b"qdrant-dr object"
 PROBES = b"qdrant-dr probes"
+WAL_CHUNK = b"qdrant-dr wal chunk"
 _HEADER = struct.Struct("<8s16s32sIB3x")
 _HINT = "Use another backup, or a copy of this one in another region."
 

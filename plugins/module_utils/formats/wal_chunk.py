@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Archived WAL chunks: a header line (``wal_chunk_header``), then the framed entries compressed with zstd.
 
+With client-side encryption that body is one part as in ``sealed``, with the header's digest in its key.
 A chunk is written while polls come in (``ChunkBuilder``), and read whole (``read_chunk``): a reader gets just the
 entries that Qdrant wrote, or an error.
 """
@@ -10,13 +11,15 @@ entries that Qdrant wrote, or an error.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import ModuleType
+from typing import Any
 
-from ..errors import IntegrityError, InvalidInput, MissingDependency
+from ..errors import DamagedBackup, IntegrityError, InvalidInput, MissingDependency
 from . import wal
+from .sealed import HEADER_SIZE, TAG_SIZE, WAL_CHUNK, PartOpener, PartSealer
 from .wal_chunk_header import MAX_POLLS, MAX_RUNS, ChunkHeader, Poll
 from .wal_join import Entries, missing_entries
 from .wal_layout import ReplicaLog
@@ -120,20 +123,77 @@ class ChunkBuilder:
         return data
 
 
-def read_chunk(data: bytes) -> tuple[ChunkHeader, Entries]:
-    """The header and the entries of a whole object.
+def seal_chunk(
+    header: ChunkHeader, body: bytearray, secret: bytes, key_id: str, wrap: dict[str, Any], salt: bytes
+) -> ChunkHeader:
+    """Encrypt the body of a chunk (all bytes of a ``ChunkBuilder``) where it is; the header that it has then.
 
-    Everything is proved: the digests of header, stored and unpacked bytes, the chain of CRCs, and that there is just
-    one entry for each index. Raises ``IntegrityError`` otherwise.
+    ``secret``: the data key; ``key_id``, ``wrap``: its id and its wrap; ``salt``: 32 random bytes.
+    """
+    body[:0] = bytes(HEADER_SIZE)
+    body += bytes(TAG_SIZE)
+    sealed = replace(header, sha256=None, stored_size=len(body), client_encryption={"data_key": key_id, "wrap": wrap})
+    with memoryview(body) as part:
+        PartSealer(secret, key_id, salt, WAL_CHUNK + sealed.digest()).seal(part, 1, True)
+        return replace(sealed, stored_sha256=hashlib.sha256(part).hexdigest())
+
+
+def prove_stored(data: bytes) -> tuple[ChunkHeader, bytes]:
+    """The header of a whole object, and what follows it, encrypted or not; proved by their digests.
+
+    Raises ``IntegrityError``.
     """
     header = ChunkHeader.parse(data)
     stored = data[len(header.dump()) :]
     if len(stored) != header.stored_size or hashlib.sha256(stored).hexdigest() != header.stored_sha256:
         raise _damaged(header, "its bytes differ from the digest in its header")
-    unpacked = _unpacked(header, stored)
-    if len(unpacked) != header.size or hashlib.sha256(unpacked).hexdigest() != header.sha256:
+    return header, stored
+
+
+# Gives the data key of a chunk that is encrypted, or None where it cannot.
+SecretOf = Callable[[ChunkHeader], bytes | None]
+
+
+def prove_chunk(data: bytes, secret_of: SecretOf | None = None) -> ChunkHeader:
+    """The header of a whole object, which is proved: without a data key by the digests alone, otherwise as when it is
+    read. Raises ``IntegrityError``."""
+    header, stored = prove_stored(data)
+    secret: bytes | None = b""
+    if header.client_encryption is not None:
+        secret = secret_of(header) if secret_of is not None else None
+    if secret is not None:
+        unpack(header, stored, secret)
+    return header
+
+
+def read_chunk(data: bytes, secret: bytes = b"") -> tuple[ChunkHeader, Entries]:
+    """The header and the entries of a whole object.
+
+    ``secret``: the data key of one that is encrypted. Everything is proved: the digests of header, stored and unpacked
+    bytes, the chain of CRCs, and that there is just one entry for each index. Raises ``IntegrityError`` otherwise.
+    """
+    header, stored = prove_stored(data)
+    return header, unpack(header, stored, secret)
+
+
+def unpack(header: ChunkHeader, stored: bytes, secret: bytes = b"") -> Entries:
+    """The entries in what follows the header of a chunk; as ``read_chunk``."""
+    unpacked = _unpacked(header, _opened(header, stored, secret))
+    is_other = header.sha256 is not None and hashlib.sha256(unpacked).hexdigest() != header.sha256
+    if len(unpacked) != header.size or is_other:
         raise _damaged(header, "its entries differ from the digest in its header")
-    return header, Entries(unpacked, _runs(header, unpacked), header.previous_crc, header.last_crc)
+    return Entries(unpacked, _runs(header, unpacked), header.previous_crc, header.last_crc)
+
+
+def _opened(header: ChunkHeader, stored: bytes, secret: bytes) -> bytes:
+    sealed = header.client_encryption
+    if sealed is None:
+        return stored
+    opener = PartOpener(secret, sealed["data_key"], 1, header.key, WAL_CHUNK + header.digest())
+    try:
+        return opener.open(stored, 1)
+    except DamagedBackup as error:
+        raise _damaged(header, f"it does not open below its header ({error.detail.rstrip('.')})") from error
 
 
 def require_summary(header: ChunkHeader, entries: Entries) -> None:

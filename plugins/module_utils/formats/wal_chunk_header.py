@@ -18,7 +18,8 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import IntegrityError
-from .manifest import canonical
+from .canonical import canonical
+from .key_wrap import check_wrap, is_key_id, log_key_context
 from .times import exact, parse_exact
 from .wal_layout import ReplicaLog, chunk_key
 from .wal_summary import Summary
@@ -42,8 +43,9 @@ _NUMBERS = {
     "size": _INDEX_LIMIT,
     "stored_size": _INDEX_LIMIT,
 }
-_TEXTS = ("cluster", "collection", "replica", "timeline", "sha256", "stored_sha256")
+_TEXTS = ("cluster", "collection", "replica", "timeline", "stored_sha256")
 _PLAIN = ("cluster", "first", "last", "previous_crc", "last_crc", "size", "sha256", "stored_size", "stored_sha256")
+_SEALED = "client_encryption"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -63,7 +65,10 @@ class ChunkHeader:
     ``first`` to ``last`` (inclusive): the indexes of its entries. ``previous_crc``: the CRC of the entry before in the
     replica's log, None where that was not seen; ``last_crc``: that of the last entry. ``runs``: first index and seed
     of each chain of CRCs. ``summary``: what the entries do. ``size``, ``sha256``: of the framed entries;
-    ``stored_size``, ``stored_sha256``: of the compressed bytes that follow the header.
+    ``stored_size``, ``stored_sha256``: of the bytes that follow the header.
+
+    ``client_encryption``: of one that was encrypted before it was sent, the id of its ``data_key``, and the ``wrap`` of
+    that. Then ``sha256`` is None: a chunk may hold one small entry, whose digest would tell who guesses it.
     """
 
     cluster: str
@@ -76,9 +81,10 @@ class ChunkHeader:
     polls: tuple[Poll, ...]
     summary: Summary
     size: int
-    sha256: str
+    sha256: str | None
     stored_size: int
     stored_sha256: str
+    client_encryption: dict[str, Any] | None = None
 
     @property
     def key(self) -> str:
@@ -90,9 +96,29 @@ class ChunkHeader:
         poll = next(poll for poll in self.polls if index <= poll.last)
         return poll.after, poll.before
 
+    @property
+    def key_context(self) -> dict[str, str] | None:
+        """What the data key was made for; None of a chunk that has none."""
+        if self.client_encryption is None:
+            return None
+        key_id = self.client_encryption["data_key"]
+        return log_key_context(self.cluster, self.log.collection, self.log.replica, key_id)
+
+    def digest(self) -> bytes:
+        """The SHA-256 of all that is known before the entries are sealed, so that they open below this header only."""
+        return hashlib.sha256(canonical(self._facts())).digest()
+
     def dump(self) -> bytes:
         """The first line of the object, with its line end."""
-        fields: dict[str, Any] = {
+        fields = {**self._facts(), "stored_size": self.stored_size, "stored_sha256": self.stored_sha256}
+        if self.client_encryption is not None:
+            fields[_SEALED] = self.client_encryption
+        digest = hashlib.sha256(canonical(fields)).hexdigest()
+        whole = {"schema_version": SCHEMA_VERSION, "kind": KIND, **fields, "header_sha256": digest}
+        return canonical(whole) + b"\n"
+
+    def _facts(self) -> dict[str, Any]:
+        return {
             "cluster": self.cluster,
             "collection": self.log.collection,
             "shard": self.log.shard,
@@ -107,13 +133,8 @@ class ChunkHeader:
             "summary": self.summary.dump(),
             "size": self.size,
             "sha256": self.sha256,
-            "stored_size": self.stored_size,
-            "stored_sha256": self.stored_sha256,
             "codec": CODEC,
         }
-        digest = hashlib.sha256(canonical(fields)).hexdigest()
-        whole = {"schema_version": SCHEMA_VERSION, "kind": KIND, **fields, "header_sha256": digest}
-        return canonical(whole) + b"\n"
 
     @classmethod
     def parse(cls, data: bytes | bytearray) -> ChunkHeader:
@@ -158,6 +179,7 @@ def _header(fields: dict[str, Any]) -> ChunkHeader:
     _require(
         fields.get("previous_crc", "") is None or _is_number(fields.get("previous_crc"), _CRC_LIMIT), "previous_crc"
     )
+    _require_sealing(fields)
     try:
         runs = tuple((index, seed) for index, seed in fields["runs"])
         polls = tuple(Poll(last, parse_exact(after), parse_exact(before)) for last, after, before in fields["polls"])
@@ -177,8 +199,20 @@ def _header(fields: dict[str, Any]) -> ChunkHeader:
         runs=runs,
         polls=polls,
         summary=summary,
+        client_encryption=fields.get(_SEALED),
         **{name: fields[name] for name in _PLAIN},
     )
+
+
+def _require_sealing(fields: dict[str, Any]) -> None:
+    """Either the digest of the entries, or what their data key is."""
+    if _SEALED not in fields:
+        _require(_is_sha256(fields.get("sha256")), "sha256")
+        return
+    sealed = fields[_SEALED]
+    shaped = isinstance(sealed, dict) and set(sealed) == {"data_key", "wrap"} and is_key_id(sealed["data_key"])
+    _require(shaped and fields.get("sha256", "") is None, _SEALED)
+    check_wrap(sealed["wrap"], f"the data key {sealed['data_key']}")
 
 
 def _require_order(header: ChunkHeader) -> None:
@@ -188,7 +222,7 @@ def _require_order(header: ChunkHeader) -> None:
     _require(header.first <= header.last, "last")
     _require(bool(runs) and runs[0] == header.first and runs[-1] <= header.last and _rise(runs), "runs")
     _require(bool(polls) and polls[0] >= header.first and polls[-1] == header.last and _rise(polls), "polls")
-    _require(all(_SHA256.fullmatch(digest) for digest in (header.sha256, header.stored_sha256)), "sha256")
+    _require(_is_sha256(header.stored_sha256), "stored_sha256")
 
 
 def _rise(numbers: list[int]) -> bool:
@@ -198,6 +232,10 @@ def _rise(numbers: list[int]) -> bool:
 def _require(condition: bool, name: str) -> None:
     if not condition:
         raise IntegrityError(f"The header of an archived WAL chunk lacks a valid {name!r}.", _HINT)
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def _is_number(value: object, limit: int) -> bool:

@@ -17,6 +17,7 @@ _LOG = r"([^/]+)/wal/([0-9]{1,10})/([^/]+)/([0-9A-Za-z-]+)"
 _CHUNK = re.compile(rf"{_LOG}/([0-9]{{20}})-([0-9]{{20}})\.wal", re.ASCII)
 _TIMELINE = re.compile(rf"{_LOG}/timeline\.json", re.ASCII)
 _POSITIONS = re.compile(r"([^/]+)/wal/positions/([^/]+)\.json")
+_WRAPS = re.compile(r"([^/]+)/wal/keys/([^/]+)/([0-9a-f]{32})\.json")
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,22 @@ def parse_positions_key(key: str) -> tuple[str, str] | None:
         return None
     collection, replica = match.group(1), unquote(match.group(2))
     return (collection, replica) if positions_key(collection, replica) == key else None
+
+
+def wraps_prefix(collection: str) -> str:
+    """The folder of the wraps of all data keys that the archived logs of one collection are encrypted with."""
+    return f"{wal_prefix(collection)}keys/"
+
+
+def wraps_key(collection: str, replica: str, key_id: str) -> str:
+    """The wraps of one data key (``key_wrap``) of the archiver of one node."""
+    return f"{wraps_prefix(collection)}{quote(replica, safe='')}/{key_id}.json"
+
+
+def parse_wraps_key(key: str) -> tuple[str, str, str] | None:
+    """Collection, replica and id of the data key whose wraps an object has; None where the key is of something else."""
+    match = _WRAPS.fullmatch(key)
+    if match is None:
+        return None
+    collection, replica, key_id = match.group(1), unquote(match.group(2)), match.group(3)
+    return (collection, replica, key_id) if wraps_key(collection, replica, key_id) == key else None

@@ -26,6 +26,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.key_wr
 MASTER, OTHER, DATA = b"m" * 32, b"o" * 32, b"d" * 32
 CONTEXT = key_context("production", "docs", "20261122T020000Z-a1b2c3", "0" * 32)
 WRAP = wrap_key(DATA, MASTER, b"n" * 12, CONTEXT)
+M1 = {"manifest_sha256": "m1"}
 KMS_WRAP = {"kind": "aws:kms", "key_id": "arn:aws:kms:eu-central-1:1:key/a", "wrapped": "AAAA"}
 
 
@@ -73,31 +74,31 @@ def test_ids_are_16_bytes_in_hex() -> None:
 
 
 def test_a_record_keeps_one_wrap_of_each_master_key() -> None:
-    record = KeyRecord("m1")
+    record = KeyRecord(M1)
     record.add("a", WRAP)
     again = wrap_key(DATA, MASTER, b"x" * 12, CONTEXT)
     record.add("a", KMS_WRAP)
     record.add("a", again)
-    read = KeyRecord.parse(record.dump(), "m1")
+    read = KeyRecord.parse(record.dump(), M1)
     assert (read.of("a"), read.of("b"), read.wraps) == ([again, KMS_WRAP], [], record.wraps)
 
 
 def test_what_a_record_takes_of_another_loses_nothing() -> None:
-    ours, theirs = KeyRecord("m1", {"a": [WRAP]}), KeyRecord("m1", {"a": [KMS_WRAP], "b": [WRAP]})
+    ours, theirs = KeyRecord(M1, {"a": [WRAP]}), KeyRecord(M1, {"a": [KMS_WRAP], "b": [WRAP]})
     assert ours.lacks(theirs)
     ours.take(theirs)
     assert ours.wraps == {"a": [WRAP, KMS_WRAP], "b": [WRAP]}
     assert not ours.lacks(theirs)
     newer = wrap_key(DATA, MASTER, b"x" * 12, CONTEXT)
-    ours.take(KeyRecord("m1", {"a": [newer]}))
+    ours.take(KeyRecord(M1, {"a": [newer]}))
     assert ours.of("a") == [WRAP, KMS_WRAP], "a copy never puts another wrap in the place of one that is there"
 
 
 def test_a_record_that_is_damaged_or_of_another_manifest_counts_as_none() -> None:
-    good = KeyRecord("m1", {"a": [WRAP]}).dump()
+    good = KeyRecord(M1, {"a": [WRAP]}).dump()
     whole = json.loads(good)
     changes: list[dict[str, Any]] = [{"schema_version": 2}, {"wraps": {"a": [{"kind": "key"}]}}, {"wraps": 7}]
     wrong = [b"", b"[]", good[:-9], *(json.dumps({**whole, **change}).encode() for change in changes)]
-    assert KeyRecord.parse(good, "m1").wraps == {"a": [WRAP]}
-    assert KeyRecord.parse(good, "m2").wraps == {}
-    assert [KeyRecord.parse(data, "m1").wraps for data in wrong] == [{}] * len(wrong)
+    assert KeyRecord.parse(good, M1).wraps == {"a": [WRAP]}
+    assert KeyRecord.parse(good, {"manifest_sha256": "m2"}).wraps == {}
+    assert [KeyRecord.parse(data, M1).wraps for data in wrong] == [{}] * len(wrong)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import cbor2
 import pytest
@@ -19,11 +20,14 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk import (
     ChunkBuilder,
     cover,
+    prove_chunk,
     read_chunk,
+    seal_chunk,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import (
     MAX_HEADER,
     ChunkHeader,
+    Poll,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_join import Entries, Joiner
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import (
@@ -77,6 +81,85 @@ def test_a_flipped_bit_is_found_wherever_it_is(files: list[int], data: st.DataOb
     whole[bit // 8] ^= 1 << bit % 8
     with pytest.raises(IntegrityError):
         read_chunk(bytes(whole))
+
+
+SECRET, KEY_ID = b"d" * 32, "0123456789abcdef" * 2
+WRAP = {"kind": "aws:kms", "key_id": "arn:aws:kms:eu-central-1:1:key/a", "wrapped": "AAAA"}
+
+
+def encrypted(whole: bytes, secret: bytes = SECRET, **change: Any) -> tuple[ChunkHeader, bytes]:
+    """A chunk as an archiver with a key stores it; ``change``: fields of its header, before that."""
+    header = ChunkHeader.parse(whole)
+    body = bytearray(whole[len(header.dump()) :])
+    header = seal_chunk(replace(header, **change), body, secret, KEY_ID, WRAP, b"s" * 32)
+    return header, header.dump() + bytes(body)
+
+
+@given(FILES)
+def test_an_encrypted_chunk_gives_its_entries_to_who_has_the_key(files: list[int]) -> None:
+    whole = sealed(log_of(files), LOG)
+    header, stored = encrypted(whole)
+    assert ChunkHeader.parse(stored) == header
+    assert read_chunk(stored, SECRET) == (header, read_chunk(whole)[1])
+    assert prove_chunk(stored) == prove_chunk(stored, lambda _header: SECRET) == header
+    assert (header.sha256, header.client_encryption) == (None, {"data_key": KEY_ID, "wrap": WRAP})
+    for other in (b"o" * 32, b""):
+        with pytest.raises(IntegrityError, match="does not open"):
+            read_chunk(stored, other)
+
+
+@settings(max_examples=300)
+@given(FILES, st.data())
+def test_a_flipped_bit_of_an_encrypted_chunk_is_found_without_the_key(files: list[int], data: st.DataObject) -> None:
+    whole = bytearray(encrypted(sealed(log_of(files), LOG))[1])
+    bit = data.draw(st.integers(0, len(whole) * 8 - 1))
+    whole[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(IntegrityError):
+        prove_chunk(bytes(whole))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cluster": "staging"},
+        {"log": replace(LOG, collection="other")},
+        {"log": replace(LOG, shard=4)},
+        {"log": replace(LOG, replica="node-2.example")},
+        {"log": replace(LOG, timeline="20261122T020000Z-a1b2c4")},
+        {"previous_crc": 7},
+        {"polls": (Poll(3, START, START + SECOND),)},
+        {"summary": Summary(unknown=1)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_encrypted_entries_open_below_their_own_header_only(change: dict[str, Any]) -> None:
+    """Even where every digest was made to fit; none of these fields is proved by the entries themselves."""
+    header, stored = encrypted(sealed(log_of([2, 2]), LOG))
+    body = stored[len(header.dump()) :]
+    moved = replace(header, **change)
+    assert prove_chunk(moved.dump() + body) == moved
+    with pytest.raises(IntegrityError, match="does not open below its header"):
+        read_chunk(moved.dump() + body, SECRET)
+
+
+def test_what_was_encrypted_wrongly_is_found() -> None:
+    with pytest.raises(IntegrityError, match="does not end with its last entry"):
+        read_chunk(encrypted(sealed(log_of([2, 2]), LOG), last_crc=7)[1], SECRET)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (b'"sha256":null', b'"sha256":"' + b"0" * 64 + b'"', "client_encryption"),
+        (b'"data_key":"0', b'"data_key":"x', "client_encryption"),
+        (b'"wrap":{', b'"wrap":{"more":1,', "wrap of the data key"),
+        (b'"client_encryption":{', b'"client_encryption":{"more":1,', "client_encryption"),
+        (b'"client_encryption":', b'"encryption":', "sha256"),
+    ],
+)
+def test_a_header_is_that_of_an_encrypted_chunk_or_not(old: bytes, new: bytes, why: str) -> None:
+    with pytest.raises(IntegrityError, match=why):
+        read_chunk(encrypted(sealed(log_of([2]), LOG))[1].replace(old, new, 1), SECRET)
 
 
 @given(FILES, st.data())
@@ -147,10 +230,13 @@ def test_a_header_fits_into_what_a_reader_fetches_of_it() -> None:
     while not builder.is_full:
         poll = polls.pop(0)
         builder.add(poll, START, START + len(polls) * SECOND)
-    header, _rest = builder.finish()
+    header, rest = builder.finish()
     assert ChunkHeader.parse(header.dump()) == header
     assert len(header.summary.vectors) == 64
     assert len(header.dump()) <= MAX_HEADER
+    # What KMS makes of a data key has some 200 bytes.
+    wrap = {"kind": "aws:kms", "key_id": "k" * 100, "wrapped": "A" * 400}
+    assert len(seal_chunk(header, bytearray(rest), SECRET, KEY_ID, wrap, b"s" * 32).dump()) <= MAX_HEADER
     with pytest.raises(InvalidInput):
         builder.add(polls[0], START, START)
 
