@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk import cover, read_chunk
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive import Archiver
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_keys import ChunkKeys
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (
     chunks,
     read_timeline,
@@ -149,9 +151,10 @@ def archived_timelines(repository: Repository, collection: str) -> list[ReplicaL
 def archived(repository: Repository, log: ReplicaLog) -> dict[int, bytes]:
     """Index -> entry of a timeline. Every chunk proves itself, together they have no gap, and overlaps are equal."""
     found: dict[int, bytes] = {}
-    headers = []
+    headers, keys = [], ChunkKeys([repository])
     for chunk in chunks(repository, log):
-        header, entries = read_chunk(repository.get(chunk.key))
+        data = repository.get(chunk.key)
+        header, entries = read_chunk(data, keys.of(ChunkHeader.parse(data)))
         assert header.key == chunk.key
         headers.append(header)
         for index, entry in entries.items(entries.first, entries.stop):

@@ -118,7 +118,7 @@ suboptions:
   client_encryption:
     description:
       - Encrypts the shard archives and the recall probes of new backups by AES-256-GCM before they are sent, and opens
-        backups that were made so. Needs the Python package cryptography.
+        backups and archived logs that were made so. Needs the Python package cryptography.
       - Exactly one of the options that name a key is needed.
       - Copies, verifications and prunes need no key. If M(vectorops.qdrant_dr.backup_verify) has one, it also finds
         what that does not open.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_rewrap
-short_description: Rotate the key of backups that are encrypted before they are sent
+short_description: Rotate the key of backups and archived logs that are encrypted before they are sent
 version_added: 0.1.0
 author:
   - VectorOps contributors (@vectorops)
@@ -15,9 +15,11 @@ description:
   - Every backup has data keys of its own, which are wrapped by the key in C(client_encryption). Where that key does not
     open a backup and one of C(old_keys) does, this module wraps its data keys again, with the current key, and stores
     that beside the backup. Each repository is done with its own key, so that a restore from it alone needs no old one.
+  - The same is done for the data keys of the archived logs, of which there is one for each collection, node and day.
+    Start the archivers with the current key first.
   - No archive is read or changed, and so is no manifest. A second run changes nothing.
-  - "B(Rewrapping does not help against a key that has leaked): the wraps by the old key stay in the manifests, and the
-    data keys stay the same. Make new backups with a new key then, and remove the old ones."
+  - "B(Rewrapping does not help against a key that has leaked): the wraps by the old key stay in manifests and logs, and
+    the data keys stay the same. Make new backups with a new key then, and remove the old ones."
   - While a collection is written to, M(vectorops.qdrant_dr.backup_copy), M(vectorops.qdrant_dr.backup_prune) and
     repairs of M(vectorops.qdrant_dr.backup_verify) are kept out of it by a lock in the repository, and the other way
     round.
@@ -30,14 +32,15 @@ attributes:
   check_mode:
     support: full
     details:
-      - Says which backups would be wrapped again, and which ones no key opens.
+      - Says which backups and how many data keys of logs would be wrapped again, and which ones no key opens.
   diff_mode:
     support: none
   idempotent:
     support: full
 options:
   collections:
-    description: Names of the collections whose backups to look at, or V(all) for every one that a repository holds.
+    description:
+      - Names of the collections whose backups and logs to look at, or V(all) for every one that a repository holds.
     type: list
     elements: str
     default: [all]
@@ -91,8 +94,32 @@ backups:
       returned: always
   sample:
     - {region: qdrant-backups-eu, collection: products, backup_id: 20261122T020000Z-a1b2c3, state: rewrapped}
+wal:
+  description: One entry for each collection with an encrypted log, in each repository.
+  returned: always, once the options were accepted
+  type: list
+  elements: dict
+  contains:
+    region:
+      description: Name of the repository.
+      type: str
+      returned: always
+    collection:
+      description: The collection's name.
+      type: str
+      returned: always
+    data_keys:
+      description: How many data keys the log is encrypted with.
+      type: int
+      returned: always
+    rewrapped:
+      description: How many of them were, or would be, wrapped with the current key.
+      type: int
+      returned: always
+  sample:
+    - {region: qdrant-backups-eu, collection: products, data_keys: 31, rewrapped: 31}
 rewrapped:
-  description: How many of them were, or would be, wrapped again.
+  description: How many backups were, or would be, wrapped again.
   returned: always, once the options were accepted
   type: int
   sample: 1

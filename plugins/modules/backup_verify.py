@@ -219,7 +219,8 @@ findings:
         - V(conflict) if two regions have different valid manifests.
         - V(chain) if a chunk of an archived log does not continue the one before it.
         - V(digest) if all parts are right, and the whole is not what the manifest says.
-        - V(key) if the repository has C(client_encryption), and none of its keys opens the backup by what is there.
+        - V(key) if the repository has C(client_encryption), and none of its keys opens the backup, or the archived
+          log, by what is there.
       type: str
       returned: always
     reason:

@@ -21,12 +21,15 @@ from typing import Any
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.lock_layout import lock_key
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import wal_archive
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.base_requests import requested_bases
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive import Archiver
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_keys import contexts
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (
     chunks,
     last_chunk,
+    read_header,
     read_timeline,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_settings import MIB
@@ -46,7 +49,7 @@ from tests.archivers import (
 )
 from tests.faults.proxy import SLOW_DOWN, FaultProxy, Rule
 from tests.forked_agents import ForkedAgents
-from tests.made_backups import location_on
+from tests.made_backups import location_on, with_key
 from tests.power_loss import process_before_a_boot
 from tests.proofs import wait_for
 from tools.archiver import peak_rss_mib, service_environment
@@ -132,7 +135,10 @@ def some_kills(chance: random.Random) -> Iterator[Kill]:
         yield from chance.sample(kinds, len(kinds))
 
 
-def killable(folder: Path, server: QdrantServer, repository: Repository, names: list[str]) -> Agent:
+def killable(
+    folder: Path, server: QdrantServer, repository: Repository, names: list[str], key: str | None = None
+) -> Agent:
+    """``key``: to encrypt with what is archived."""
     section = {
         "collections": names,
         "storage_path": str(server.storage_path),
@@ -143,7 +149,14 @@ def killable(folder: Path, server: QdrantServer, repository: Repository, names: 
         "heartbeat": 1,
         "reserve_bytes": 0,
     }
-    return Agent(folder, QdrantConnection(server.url), [repository.location], wal_archive=section)
+    host = Agent(folder, QdrantConnection(server.url), [repository.location], wal_archive=section)
+    if key is not None:
+        path = folder / "archive.key"
+        path.touch(mode=0o600)
+        path.write_text(key, encoding="ascii")
+        host.secrets.append(key)
+        host.config["repository"]["client_encryption"] = {"key_file": str(path)}
+    return host
 
 
 @contextmanager
@@ -164,13 +177,21 @@ def writing(write: Callable[[], object]) -> Iterator[None]:
         writer.join()
 
 
+@pytest.mark.parametrize(("count", "key"), [(KILLS, None), (9, secrets.token_hex(32))], ids=["plain", "encrypted"])
 def test_an_archiver_that_is_killed_again_and_again_loses_nothing(
-    qdrant_server: QdrantServer, repository: Repository, proxied: Repository, s3_proxy: FaultProxy, tmp_path: Path
+    qdrant_server: QdrantServer,
+    repository: Repository,
+    proxied: Repository,
+    s3_proxy: FaultProxy,
+    tmp_path: Path,
+    count: int,
+    key: str | None,
 ) -> None:
     chance = random.Random(SEED)
-    kills = list(islice(some_kills(chance), KILLS))
+    kills = list(islice(some_kills(chance), count))
     names = [f"w-{secrets.token_hex(6)}" for _log in range(1 + sum(kill.fresh for kill in kills))]
-    host = killable(tmp_path, qdrant_server, proxied, names)
+    host = killable(tmp_path, qdrant_server, proxied, names, key)
+    repository = with_key(repository, key)
     logs = [LoggedCollection(qdrant_server, names[0], retain=99)]
     reached = set()
     with writing(lambda: logs[-1].put(chance.randrange(1, 5000), 3)), ForkedAgents(host) as agents:
@@ -192,6 +213,8 @@ def test_an_archiver_that_is_killed_again_and_again_loses_nothing(
     for logged in logs:
         (log,) = archived_timelines(repository, logged.name)
         assert archived(repository, log) == on_disk(logged), "entry by entry"
+        headers = [read_header(repository, chunk) for chunk in chunks(repository, log)]
+        assert {header.client_encryption is not None for header in headers} == {key is not None}
         logged.qdrant.delete_collection(logged.name)
 
 
@@ -235,11 +258,12 @@ def test_after_a_power_loss_it_does_not_wait_for_its_own_lock(
     assert reached(repository, logged.name, last)
 
 
+@pytest.mark.parametrize("key", [None, secrets.token_hex(32)], ids=["plain", "encrypted"])
 def test_the_spool_bridges_an_outage_that_is_longer_than_the_log(
-    qdrant_server: QdrantServer, own_s3: SeaweedServer, logged: LoggedCollection, tmp_path: Path
+    qdrant_server: QdrantServer, own_s3: SeaweedServer, logged: LoggedCollection, tmp_path: Path, key: str | None
 ) -> None:
     bucket = own_s3.create_bucket(f"b-{secrets.token_hex(6)}")
-    repository = Repository(location_on(own_s3, bucket), max_attempts=1)
+    repository = Repository(with_key(Repository(location_on(own_s3, bucket)), key).location, max_attempts=1)
     settings = settings_for(qdrant_server, tmp_path, logged.name)
     with archiving(qdrant_server, repository, settings) as running:
         before = logged.put(1, 3)
@@ -249,6 +273,8 @@ def test_the_spool_bridges_an_outage_that_is_longer_than_the_log(
         # A restart meanwhile goes on from the spool.
         result = running.stop()
     assert result["spool_bytes"] > 0
+    spooled = [ChunkHeader.parse(path.read_bytes()) for path in (tmp_path / "spool").rglob("*.wal")]
+    assert {header.client_encryption is not None for header in spooled} == {key is not None}
     last = logged.put(1, 3)
     with archiving(qdrant_server, repository, settings) as running:
         waiting = wait_for(lambda: Spool(settings.spool_path, 1, 0).in_order(), "spooled chunks")
@@ -259,7 +285,12 @@ def test_the_spool_bridges_an_outage_that_is_longer_than_the_log(
     (log,) = archived_timelines(repository, logged.name)
     entries = archived(repository, log)
     assert (min(entries), max(entries)) == (0, last)
-    assert {chunk.key for chunk in chunks(repository, log)} >= {key for key in waiting if key.endswith(".wal")}
+    stored = chunks(repository, log)
+    assert {chunk.key for chunk in stored} >= {key for key in waiting if key.endswith(".wal")}
+    used = [context for chunk in stored if (context := read_header(repository, chunk).key_context) is not None]
+    recorded = contexts(repository, logged.name)
+    assert all(context in recorded for context in used), "those of the run before, too"
+    assert len(recorded) == (2 if key else 0)
     assert Spool(settings.spool_path, 1, 0).in_order() == []
 
 

@@ -17,8 +17,10 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations imp
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
+from tests.followed import discard
 from tests.made_backups import location_on
-from tools.servers import SeaweedServer
+from tests.sealed_archive import SealedArchive
+from tools.servers import QdrantServer, SeaweedServer
 
 
 @pytest.fixture
@@ -50,3 +52,11 @@ def locked(s3_server: SeaweedServer) -> Iterator[Repository]:
     with Repository(location_on(s3_server, name)) as region:
         region.client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
         yield region
+
+
+@pytest.fixture
+def sealed(qdrant_server: QdrantServer, repository: Repository, tmp_path: Path) -> Iterator[SealedArchive]:
+    """A collection whose log can be archived with encryption, in ``repository``."""
+    made = SealedArchive(qdrant_server, f"w-{secrets.token_hex(6)}", repository, tmp_path)
+    yield made
+    discard(made.qdrant, made.name)

@@ -313,8 +313,10 @@ def test_the_archiver_is_set_up_beside_the_agent(
     assert f"{long}: 1 of the newest 3 entries of its log upsert points without a payload, which a restore" in done[2]
     assert not (host / "qdrant.service.d").exists(), "this host has no service of Qdrant"
     assert play(host, given, role=ARCHIVER)[:2] == (0, 0)
-    archived = read_config(str(host / "etc" / "config.json"), environment={}).wal_archive
+    config = read_config(str(host / "etc" / "config.json"), environment={})
+    archived = config.wal_archive
     assert archived is not None
+    assert config.repository.client_encryption == ClientEncryption(key_file="/etc/backup.key"), "what backups have"
     assert (archived.storage_path, archived.collections) == (str(qdrant_server.storage_path), None)
     assert (archived.spool_path, archived.poll_interval) == (str(host / "state" / "spool"), 1.0)
     units = [host / "qdrant-dr-archive-wal.service", host / "qdrant-dr-base-needed.path"]

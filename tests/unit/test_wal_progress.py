@@ -64,9 +64,9 @@ def test_settings_that_cannot_be_meant_are_refused(wrong: dict[str, Any]) -> Non
         ArchiveSettings("/storage", "/state", "/spool", **wrong)
 
 
-def test_what_would_leave_the_host_in_the_clear_is_refused(tmp_path: Path) -> None:
-    location = StoreLocation("r", "b", "c", client_encryption=ClientEncryption(key_file="/key"))
+def test_an_archiver_whose_key_cannot_be_read_is_not_begun(tmp_path: Path) -> None:
+    location = StoreLocation("r", "b", "c", client_encryption=ClientEncryption(key_file=str(tmp_path / "key")))
     settings = ArchiveSettings("/storage", str(tmp_path / "state"), str(tmp_path / "spool"))
-    with pytest.raises(InvalidInput, match="encrypts backups before they are sent"):
+    with pytest.raises(InvalidInput, match=r"key file .* cannot be read"):
         Archiver(lambda _name: "1", Repository(location), settings)
     assert list(tmp_path.iterdir()) == []

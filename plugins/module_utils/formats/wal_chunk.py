@@ -154,15 +154,21 @@ def prove_stored(data: bytes) -> tuple[ChunkHeader, bytes]:
 SecretOf = Callable[[ChunkHeader], bytes | None]
 
 
-def prove_chunk(data: bytes, secret_of: SecretOf | None = None) -> ChunkHeader:
+def prove_chunk(data: bytes, secret_of: SecretOf | None = None, summary: bool = False) -> ChunkHeader:
     """The header of a whole object, which is proved: without a data key by the digests alone, otherwise as when it is
-    read. Raises ``IntegrityError``."""
+    read.
+
+    ``summary``: whether to compare what it says of the entries, too, which takes about as long: nothing but an error
+    of the archiver could be found. Raises ``IntegrityError``.
+    """
     header, stored = prove_stored(data)
     secret: bytes | None = b""
     if header.client_encryption is not None:
         secret = secret_of(header) if secret_of is not None else None
     if secret is not None:
-        unpack(header, stored, secret)
+        entries = unpack(header, stored, secret)
+        if summary:
+            _require_summary(header, entries)
     return header
 
 
@@ -196,11 +202,7 @@ def _opened(header: ChunkHeader, stored: bytes, secret: bytes) -> bytes:
         raise _damaged(header, f"it does not open below its header ({error.detail.rstrip('.')})") from error
 
 
-def require_summary(header: ChunkHeader, entries: Entries) -> None:
-    """Raise ``IntegrityError`` where the entries of a chunk do something else than its header says.
-
-    ``read_chunk`` does not look for that, since it takes about as long: it can only be an error of the archiver.
-    """
+def _require_summary(header: ChunkHeader, entries: Entries) -> None:
     summarizer = Summarizer()
     summarizer.add_all(entries)
     if header.summary.contradicts(summarizer.summary()):

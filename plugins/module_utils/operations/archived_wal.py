@@ -19,12 +19,13 @@ from ..formats.wal_layout import ReplicaLog, chunk_key, positions_prefix, replic
 from ..formats.wal_positions import Position, Positions
 from ..stores.repository import Repository
 from .verified_parts import NOT_REACHED, SourceHealth
+from .wal_keys import ChunkKeys
 from .wal_listing import (
     StoredChunk,
     chunks,
     first_chunk,
     last_chunk,
-    prove_chunk,
+    read_chunk,
     read_header,
     read_positions,
     read_timeline,
@@ -46,6 +47,7 @@ class ArchivedWal:
         """``sources``: in the order of preference. ``health``: of these sources, shared by all of a run."""
         self.sources, self.collection = list(sources), collection
         self.health = health or SourceHealth()
+        self.keys = ChunkKeys(self.sources)
         self.broken: dict[ReplicaLog, str] = {}
         self._told: list[dict[str, Positions]] | None = None
         self._sizes: dict[tuple[str, str], int] = {}
@@ -101,11 +103,12 @@ class ArchivedWal:
     def entries(self, header: ChunkHeader) -> Entries:
         """The entries of a chunk, proved, from the first source that has them right.
 
-        Raises ``DamagedBackup`` or ``StoreUnreachable``.
+        Raises ``DamagedBackup``, ``StoreUnreachable``, or what ``ChunkKeys`` does.
         """
+        secret = self.keys.of(header)
 
         def read(source: Repository) -> Entries:
-            found, entries = prove_chunk(source, header.key, source.get(header.key))
+            found, entries = read_chunk(source, header.key, source.get(header.key), secret)
             if found != header:
                 raise IntegrityError("It is another chunk than that of its name.")
             return entries

@@ -63,6 +63,11 @@ class ShardMoment:
         """The index of the last entry in the base."""
         return int(self.shard["wal"]["last"])
 
+    @property
+    def headers(self) -> list[ChunkHeader]:
+        """The headers of all chunks that are read."""
+        return [*([self.shared] if self.shared is not None else []), *(needed.header for needed in self.chunks)]
+
     def describe(self) -> Json:
         """As the module ``restore`` documents it."""
         written, following = self.cut.written or (None, None), self.cut.following or (None, None)

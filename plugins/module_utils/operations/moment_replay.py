@@ -59,11 +59,13 @@ class MomentReplay:
 
         Raises:
             IntegrityError: entries that do not continue the base's log.
+            WrongKey: no key opens a chunk that is encrypted.
             DamagedBackup, StoreUnreachable: no source has a good copy of something that has to be read.
             UnknownWalOperation: an entry that this version does not know.
             InexactReplay: with ``strict``, where an entry may not be replayed exactly.
         """
         for moment in self.shards.values():
+            self._archive.keys.require(moment.headers)
             shared = self._prove_base(moment) if has_entries(moment.shard) else None
             if moment.chunks:
                 self._look_at_chunks(moment, shared)

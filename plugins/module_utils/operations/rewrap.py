@@ -1,12 +1,12 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rotate master keys: wrap the data keys of backups that are there with the new one. No archive is touched."""
+"""Rotate master keys: wrap the data keys of backups and archived logs with the new one. What they encrypt stays."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +18,11 @@ from ..formats.manifest import Manifest
 from ..stores.master_keys import KeyRing, MasterKey, open_with
 from ..stores.repository import Repository
 from .catalogue import READERS, collections_of, committed_ids, read_manifest
-from .data_keys import contexts_of, later_wraps, wrong_key
-from .key_records import read_key_record, write_key_record
+from .data_keys import contexts_of, later_wraps, named, wrong_key
+from .key_records import read_key_record, write_key_record, write_record
 from .leftovers import exists
 from .repository_lock import RepositoryLock, collection_lock
+from .wal_keys import archive_of, contexts, key_of, prove_wraps, wraps_in
 
 REWRAPPED, UNCHANGED, NOT_ENCRYPTED = "rewrapped", "unchanged", "not_encrypted"
 
@@ -33,6 +34,7 @@ class RewrapReport:
     """What was wrapped again, or in check mode would be. Entries are as the module ``backup_rewrap`` documents them."""
 
     backups: list[Json] = field(default_factory=list)
+    wal: list[Json] = field(default_factory=list)
     failures: list[Json] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -41,8 +43,9 @@ class RewrapReport:
         rewrapped = sum(entry["state"] == REWRAPPED for entry in self.backups)
         return {
             "backups": self.backups,
+            "wal": self.wal,
             "rewrapped": rewrapped,
-            "changed": rewrapped > 0,
+            "changed": rewrapped > 0 or any(entry["rewrapped"] for entry in self.wal),
             "seconds": round(self.seconds, 3),
         }
 
@@ -50,7 +53,7 @@ class RewrapReport:
 def rewrap_backups(
     regions: Sequence[Repository], collections: Sequence[str] | None, check: bool = False
 ) -> RewrapReport:
-    """Let the current key of each region open every backup there that one of the old keys opens.
+    """Let the current key of each region open every backup and archived log there that one of the old keys opens.
 
     ``collections``: None means all. What fails leaves the others wrapped. ``check`` only reads.
 
@@ -116,6 +119,7 @@ class _RegionRun:
             with collection_lock(self.region, collection) as lock:
                 for manifest in todo:
                     self._rewrap(manifest, lock)
+        self._rewrap_logs(collection)
 
     def _look(self, collection: str, backup_id: str) -> Manifest | None:
         """The manifest of a backup that must be wrapped again, and can be; what it is otherwise is noted."""
@@ -155,16 +159,58 @@ class _RegionRun:
         """
         changed = False
         for key_id, first, context in contexts_of(manifest):
-            wraps = [first, *record.of(key_id)]
-            if open_with([self.current], wraps, context) is not None:
-                continue
-            others = [each for other in later_wraps(manifest, self.regions) for each in other.of(key_id)]
-            data_key = open_with(self.keys, [*wraps, *others], context)
-            if data_key is None:
-                raise wrong_key(manifest, [*wraps, *others], self.keys)
-            record.add(key_id, self.current.wrap(data_key, context))
-            changed = True
+            others = (each for other in later_wraps(manifest, self.regions) for each in other.of(key_id))
+            wrap = self._new_wrap([first, *record.of(key_id)], others, context, named(manifest))
+            if wrap is not None:
+                record.add(key_id, wrap)
+                changed = True
         return record if changed else None
+
+    def _new_wrap(self, wraps: list[Json], others: Iterable[Json], context: dict[str, str], what: str) -> Json | None:
+        """A wrap by the current key, which opens none of ``wraps``; None where it does."""
+        if open_with([self.current], wraps, context) is not None:
+            return None
+        wraps = [*wraps, *others]
+        data_key = open_with(self.keys, wraps, context)
+        if data_key is None:
+            raise wrong_key(what, wraps, self.keys)
+        return self.current.wrap(data_key, context)
+
+    # -- archived logs
+
+    def _rewrap_logs(self, collection: str) -> None:
+        """Wrap the data keys of the archived logs of a collection."""
+        found = contexts(self.region, collection)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="rewrap-wal") as threads:
+            todo = [record for record in threads.map(self._wrapped_log, found) if record is not None]
+        if todo and not self.check:
+            with collection_lock(self.region, collection) as lock:
+                for looked_at in todo:
+                    lock.require()
+                    record = self._wrapped_log(looked_at.owner)
+                    if record is not None:
+                        write_record(self.region, key_of(record.owner), record)
+        if found:
+            names = {"region": self.region.name, "collection": collection}
+            self.report.wal.append({**names, "data_keys": len(found), "rewrapped": len(todo)})
+
+    def _wrapped_log(self, context: dict[str, str]) -> KeyRecord | None:
+        """The record of a data key with what it lacks for the current key; None where that opens it already."""
+        key_id, key = context["data_key"], key_of(context)
+        try:
+            record = prove_wraps(self.region, key, self.region.get(key))
+            others = wraps_in(self.regions, context)
+            wrap = self._new_wrap(record.of(key_id), others, context, archive_of(context))
+        except ObjectNotFound:
+            # A prune has taken it meanwhile.
+            return None
+        except DrError as error:
+            self._failed(error, collection=context["collection"], backup_id=None)
+            return None
+        if wrap is None:
+            return None
+        record.add(key_id, wrap)
+        return record
 
     def _add(self, manifest: Manifest, state: str) -> None:
         names = {"region": self.region.name, "collection": manifest.collection, "backup_id": manifest.backup_id}

@@ -24,7 +24,7 @@ from ..formats.manifest import Manifest
 from ..stores.master_keys import KeyRing
 from ..stores.repository import Repository
 from .catalogue import READERS, read_manifest
-from .data_keys import contexts_of, wrong_key
+from .data_keys import contexts_of, named, wrong_key
 from .key_records import read_key_record
 from .object_copy import PARTS_AT_ONCE
 from .verified_parts import NOT_REACHED, SourceHealth, VerifiedParts
@@ -202,7 +202,7 @@ def _look_at_keys(copy: RegionCopy, keys: KeyRing, manifest: Manifest) -> None:
             # Not a word about the region itself.
             raise KeyServiceError(error.detail, error.hint) from error
         if opened is None:
-            reason = wrong_key(manifest, wraps, keys.keys).detail
+            reason = wrong_key(named(manifest), wraps, keys.keys).detail
             copy.found(layout.keys_key(manifest.collection, manifest.backup_id), KEY, reason)
 
 

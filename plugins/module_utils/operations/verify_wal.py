@@ -12,17 +12,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from ..errors import Busy, DamagedBackup, DrError, IntegrityError, ObjectNotFound, StoreError
-from ..formats.wal_chunk import require_continuous, require_summary
+from ..errors import Busy, DamagedBackup, DrError, IntegrityError, ObjectNotFound, StoreError, WrongKey
+from ..formats.wal_chunk import require_continuous
 from ..formats.wal_chunk_header import ChunkHeader
-from ..formats.wal_layout import ReplicaLog, parse_timeline_key, timeline_key, timeline_prefix
+from ..formats.wal_layout import ReplicaLog, parse_timeline_key, parse_wraps_key, timeline_key, timeline_prefix
+from ..stores.master_keys import key_ring
 from ..stores.repository import Repository
 from .catalogue import READERS
+from .data_keys import wrong_key
 from .leftovers import exists
 from .repository_lock import collection_lock
-from .verify_backup import CONTENT, MISSING, Finding
+from .verify_backup import CONTENT, KEY, MISSING, Finding
+from .wal_keys import ChunkKeys, archive_of, contexts, key_of, prove_wraps
 from .wal_listing import (
     StoredChunk,
     chunks,
@@ -42,17 +46,20 @@ CHAIN = "chain"
 class RegionLogs:
     """The archived logs of one collection in one region. ``unreached``: why it could not be asked to the end.
 
-    ``records``: the timelines with a valid record; ``size``: bytes of chunks that were read; ``busy``: why what is
-    missing could not be told from what another run has yet to bring.
+    ``records``: the timelines with a valid record; ``wraps``: the keys of the records of data keys that have a wrap;
+    ``size``: bytes of chunks that were read; ``busy``: why what is missing could not be told from what another run has
+    yet to bring. ``secrets``: opens what the region's own keys open, None where it has none.
     """
 
     region: Repository
     unreached: str | None = None
     logs: dict[ReplicaLog, list[StoredChunk]] = field(default_factory=dict)
     records: set[ReplicaLog] = field(default_factory=set)
+    wraps: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     size: int = 0
     busy: str | None = None
+    secrets: ChunkKeys | None = None
 
     def found(self, key: str, problem: str, reason: str) -> None:
         """Add a finding."""
@@ -65,7 +72,7 @@ class RegionLogs:
         log = parse_timeline_key(key)
         if log is not None:
             return log in self.records
-        return any(chunk.key == key for stored in self.logs.values() for chunk in stored)
+        return key in self.wraps or any(chunk.key == key for stored in self.logs.values() for chunk in stored)
 
     def describe(self, collection: str) -> dict[str, Any]:
         """As the module ``backup_verify`` documents it."""
@@ -90,7 +97,8 @@ def look_at_wal(
     """
 
     def look(region: Repository) -> RegionLogs:
-        found = RegionLogs(region)
+        encrypts = region.location.client_encryption is not None
+        found = RegionLogs(region, secrets=ChunkKeys([region]) if encrypts else None)
         try:
             _look(found, collection, content, is_due)
         except StoreError as error:
@@ -105,12 +113,13 @@ def look_at_wal(
         if copy.busy is None:
             _find_gaps(copy, copies)
         for finding in copy.findings:
-            others = copies if finding.problem != CHAIN else []
+            others = copies if finding.problem not in (CHAIN, KEY) else []
             finding.healthy = [each.region.name for each in others if each is not copy and each.has(finding.object)]
     return copies
 
 
 def _look(found: RegionLogs, collection: str, content: bool, is_due: Callable[[str], bool]) -> None:
+    _look_at_wraps(found, collection)
     for shard, names in replicas(found.region, collection).items():
         for log in (log for replica in names for log in timelines(found.region, collection, shard, replica)):
             found.logs[log] = chunks(found.region, log)
@@ -130,14 +139,50 @@ def _look_at_record(found: RegionLogs, log: ReplicaLog) -> None:
         found.found(key, CONTENT, error.detail)
 
 
+def _look_at_wraps(found: RegionLogs, collection: str) -> None:
+    """Whether each data key has a wrap, and the region's own keys open it by what is in this region alone."""
+    ring = key_ring(found.region.location)
+
+    def look(context: dict[str, str]) -> None:
+        key = key_of(context)
+        try:
+            record = prove_wraps(found.region, key, found.region.get(key))
+        except ObjectNotFound:
+            return
+        except IntegrityError as error:
+            found.found(key, CONTENT, error.detail)
+            return
+        found.wraps.add(key)
+        wraps = record.of(context["data_key"])
+        if ring is not None and ring.open(wraps, context) is None:
+            found.found(key, KEY, wrong_key(archive_of(context), wraps, ring.keys).detail)
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="verify-wraps") as threads:
+        list(threads.map(look, contexts(found.region, collection)))
+
+
+def _look_for_wraps(found: RegionLogs, header: ChunkHeader) -> None:
+    """Whether there is a record of the data key of a chunk: else no rotation of the master key would find it."""
+    key = key_of(header.key_context) if header.key_context is not None else None
+    if key is not None and key not in found.wraps and all(key != finding.object for finding in found.findings):
+        found.found(key, MISSING, "the record of a data key is missing, so that a rotation would pass it over")
+
+
+def _secret_of(found: RegionLogs, header: ChunkHeader) -> bytes | None:
+    """The data key of an encrypted chunk, if the region's own keys open it."""
+    try:
+        return found.secrets.of(header) if found.secrets is not None else None
+    except WrongKey:
+        return None
+
+
 def _read_chunks(found: RegionLogs, stored: Sequence[StoredChunk]) -> None:
     """Read chunks of one timeline, in order, and compare each with the one before."""
 
     def read(chunk: StoredChunk) -> ChunkHeader | str | None:
         try:
-            header, entries = prove_chunk(found.region, chunk.key, found.region.get(chunk.key))
-            require_summary(header, entries)
-            return header
+            data, secret_of = found.region.get(chunk.key), partial(_secret_of, found)
+            return prove_chunk(found.region, chunk.key, data, secret_of, summary=True)
         except ObjectNotFound:
             return None
         except IntegrityError as error:
@@ -150,6 +195,7 @@ def _read_chunks(found: RegionLogs, stored: Sequence[StoredChunk]) -> None:
                 found.found(chunk.key, CONTENT, outcome)
             elif outcome is not None:
                 found.size += chunk.size
+                _look_for_wraps(found, outcome)
                 _compare(found, before, outcome)
                 before = outcome
 
@@ -237,17 +283,21 @@ def _mend_all(copy: RegionLogs, copies: Sequence[RegionLogs], findings: Sequence
 
 def _mend(region: Repository, others: Sequence[Repository], finding: Finding, check: bool) -> None:
     key = finding.object
-    log = parse_timeline_key(key)
-    prove = prove_chunk if log is None else prove_record
-    data = _first_good(others, key, prove)
+    data = _first_good(others, key, _prover(key))
     if check:
         return
     if not _is_still_wanted(region, finding):
         raise DamagedBackup("It was pruned since it was looked at.")
-    content_type = "application/octet-stream" if log is None else "application/json"
+    content_type = "application/json" if key.endswith(".json") else "application/octet-stream"
     region.verify_encryption(region.put(key, data, content_type=content_type))
     if region.get(key) != data:
         raise DamagedBackup(f"{region.url(key)} does not read back as it was written.")
+
+
+def _prover(key: str) -> Callable[[Repository, str, bytes], object]:
+    if parse_timeline_key(key) is not None:
+        return prove_record
+    return prove_wraps if parse_wraps_key(key) is not None else prove_chunk
 
 
 def _first_good(others: Sequence[Repository], key: str, prove: Callable[[Repository, str, bytes], object]) -> bytes:
@@ -267,6 +317,8 @@ def _is_still_wanted(region: Repository, finding: Finding) -> bool:
     log = parse_timeline_key(finding.object)
     if log is not None:
         return first_chunk(region, log) is not None
+    if parse_wraps_key(finding.object) is not None:
+        return finding.problem == MISSING or exists(region, finding.object)
     if finding.problem != MISSING:
         return exists(region, finding.object)
     return any(item.key < finding.object for item in region.list(finding.object.rpartition("/")[0] + "/"))

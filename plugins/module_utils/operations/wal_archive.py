@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import DrError, InvalidInput
+from ..errors import DrError
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import positions_key
 from ..formats.wal_timeline import FIRST
@@ -28,6 +28,7 @@ from ..stores.agent_files import Spool, write_file
 from ..stores.node_files import local_replicas
 from ..stores.repository import Repository
 from ..stores.wakeup import Wakeup
+from .archiver_keys import ArchiverKeys
 from .base_requests import repeat_requests, request_base, requested_bases, withdraw_request
 from .share import utc_now
 from .troubles import Troubles
@@ -68,12 +69,8 @@ class Archiver:
         report: Callable[[str], None] = lambda _text: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        if repository.location.client_encryption is not None:
-            raise InvalidInput(
-                "The repository encrypts backups before they are sent, which the WAL archive cannot do yet.",
-                "Archive to a repository without client_encryption, with the encryption of the store.",
-            )
         self._repository, self._settings, self._report, self._clock = repository, settings, report, clock
+        self._keys = ArchiverKeys(repository.location, clock)
         self.wakeup = Wakeup()
         self._uploads = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="wal-upload")
         self._aside = ThreadPoolExecutor(_ASIDE, thread_name_prefix="wal-aside")
@@ -82,7 +79,9 @@ class Archiver:
         self._spool = Spool(settings.spool_path, settings.spool_max_bytes, settings.reserve_bytes)
         self._outbox = Outbox(repository, self._spool, self._uploads, self.wakeup.set)
         self._troubles = Troubles(report)
-        self._discovery = Discovery(identify, repository, settings, self._aside, self.wakeup.set, self._troubles)
+        self._discovery = Discovery(
+            identify, repository, settings, self._aside, self.wakeup.set, self._troubles, self._keys
+        )
         self._followers: dict[Shard, Follower] = {}
         self._progress: dict[Shard, Progress] = {}
         self._rates = WriteRates(settings.state_path)
@@ -143,6 +142,7 @@ class Archiver:
             self._write_metrics()
         if self._is_due("repeat", _REPEAT_SECONDS):
             self._troubles.attempt("requests", lambda: repeat_requests(self._settings.state_path))
+            self._aside.submit(self._troubles.attempt, "keys", self._keys.renew)
         if self._is_due("rates", _RATES_SECONDS):
             self._store_rates()
 
@@ -175,6 +175,7 @@ class Archiver:
             recreated=recreated,
             lost=located.damage,
             clock=self._clock,
+            data_key=partial(self._keys.current, shard[0]),
         )
         self._base_last[shard] = located.base_last
         progress = self._progress[shard] = Progress(located.log, time.monotonic())

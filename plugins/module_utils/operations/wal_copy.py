@@ -14,15 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from threading import Lock
 from typing import Any
 
 from ..errors import DamagedBackup, EncryptionRefused, IntegrityError, ObjectNotFound
+from ..formats.key_wrap import KeyRecord
 from ..formats.wal_layout import ReplicaLog, parse_positions_key, positions_prefix, timeline_key
 from ..formats.wal_retention import needed_from
 from ..stores.repository import Repository
+from .catalogue import READERS
 from .object_copy import put_proved
 from .repository_lock import RepositoryLock, collection_lock
 from .share import iso
+from .wal_keys import Context, contexts, first_record, key_of, read_wraps
 from .wal_listing import StoredChunk, chunks, first_chunk, prove_chunk, read_timeline, replicas, timelines
 from .wal_prune import BaseLogs, stored_timelines
 from .wal_ranges import restorable
@@ -61,6 +65,8 @@ class WalCopy:
     objects: int = 0
     size: int = 0
     damaged: list[str] = field(default_factory=list)
+    _recorded: set[str] = field(default_factory=set)
+    _recording: Lock = field(default_factory=Lock)
 
     def run(self) -> bool:
         """Copy what the destination lacks; returns whether the source has archived logs at all.
@@ -79,12 +85,16 @@ class WalCopy:
             for each in self._lacking(shard, replica)
             if each.objects
         ]
+        renewed = self._renewed_wraps()
         if self.check:
-            self.objects = sum(each.objects for each in wanted)
+            self.objects = sum(each.objects for each in wanted) + len(renewed)
             self.size = sum(chunk.size for each in wanted for chunk in each.chunks)
             return True
-        if wanted:
+        if wanted or renewed:
             with collection_lock(self.destination, self.collection) as lock:
+                for context in renewed:
+                    lock.require()
+                    self._count(self._copy_wraps(context))
                 for each in wanted:
                     self._copy(each, lock)
         if not self.damaged:
@@ -182,13 +192,46 @@ class WalCopy:
         lock.require()
         try:
             data = self.source.get(chunk.key)
-            prove_chunk(self.source, chunk.key, data)
+            header = prove_chunk(self.source, chunk.key, data)
         except ObjectNotFound:
             return 0
         except IntegrityError as error:
             self.damaged.append(f"{chunk.key}: {error.detail}")
             return 0
+        if header.key_context is not None:
+            self._bring_wraps(header.key_context, first_record(header))
         self._put(chunk.key, data, "application/octet-stream")
+        return len(data)
+
+    # -- the wraps of data keys
+
+    def _renewed_wraps(self) -> list[Context]:
+        """Of which data keys the destination has a record, that lacks what a rotation has added in the source."""
+
+        def is_renewed(context: Context) -> bool:
+            return read_wraps(self.destination, context).lacks(read_wraps(self.source, context))
+
+        there = contexts(self.destination, self.collection)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="copy-wraps") as threads:
+            return [context for context, is_so in zip(there, threads.map(is_renewed, there), strict=True) if is_so]
+
+    def _bring_wraps(self, context: Context, first: KeyRecord | None) -> None:
+        """Have a record of a chunk's data key before the chunk is stored."""
+        with self._recording:
+            if context["data_key"] not in self._recorded:
+                self._copy_wraps(context, first)
+                self._recorded.add(context["data_key"])
+
+    def _copy_wraps(self, context: Context, first: KeyRecord | None = None) -> int:
+        """Add what the destination lacks of a record; returns its bytes. ``first``: if the source has lost it."""
+        wanted, there = read_wraps(self.source, context), read_wraps(self.destination, context)
+        if first is not None:
+            wanted.take(first)
+        if not there.lacks(wanted):
+            return 0
+        there.take(wanted)
+        data = there.dump()
+        self._put(key_of(context), data, "application/json")
         return len(data)
 
     def _put(self, key: str, data: bytes, content_type: str) -> None:

@@ -15,6 +15,7 @@ from ..formats.wal_layout import ReplicaLog
 from ..formats.wal_positions import Positions
 from ..stores.node_files import local_replicas
 from ..stores.repository import Repository
+from .archiver_keys import ArchiverKeys
 from .archiver_lock import ArchiverLock
 from .troubles import Troubles
 from .wal_place import Located, locate
@@ -29,7 +30,8 @@ class Discovery:
     """Looks for logs that are not followed yet. What has to be asked for is asked for in ``threads``.
 
     ``identify``: the peer id of the node, which it tells for one of its collections; raises QdrantError. ``wake`` is
-    called when an answer has come. ``replica``: the peer id, None until it is known.
+    called when an answer has come. ``keys``: have one for each log that is found. ``replica``: the peer id, None until
+    it is known.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class Discovery:
         threads: Executor,
         wake: Callable[[], None],
         troubles: Troubles,
+        keys: ArchiverKeys,
     ) -> None:
-        self._identify, self._repository, self._settings = identify, repository, settings
+        self._identify, self._repository, self._settings, self._keys = identify, repository, settings, keys
         self._threads, self._wake, self._troubles = threads, wake, troubles
         self._lock = ArchiverLock(repository, threads, settings.lock_seconds)
         self._identifying: Future[str] | None = None
@@ -67,7 +70,7 @@ class Discovery:
                 if shard not in followed and shard not in self._locating:
                     log = ReplicaLog(shard[0], shard[1], self.replica, "")
                     remembered = self._remembered(shard[0])
-                    self._locating[shard] = self._ask(locate, self._repository, log, newest(log), remembered)
+                    self._locating[shard] = self._ask(self._locate, log, newest(log), remembered)
         return self._located()
 
     def look_again(self) -> None:
@@ -93,6 +96,11 @@ class Discovery:
         """Give the lock of the archiver back."""
         self._lock.release()
 
+    def _locate(self, log: ReplicaLog, newest: ChunkHeader | None, remembered: Positions | None) -> Located:
+        """Where to go on with a log, once there is a key to encrypt what comes with."""
+        self._keys.ensure(log.collection, log.replica)
+        return locate(self._repository, log, newest, remembered)
+
     def _located(self) -> dict[Shard, Located]:
         found: dict[Shard, Located] = {}
         for shard, locating in list(self._locating.items()):
@@ -101,7 +109,7 @@ class Discovery:
                 try:
                     found[shard] = locating.result()
                 except DrError as error:
-                    text = f"Where the archive of {named(shard)} ends is not known: {error.detail}"
+                    text = f"{named(shard)} cannot be archived yet: {error.detail}"
                     self._troubles.note(f"place of {shard}", text)
                 else:
                     self._troubles.note(f"place of {shard}")

@@ -25,6 +25,7 @@ from ..formats.wal_layout import ReplicaLog
 from ..formats.wal_timeline import FIRST, GAP, RECREATED, REPLACED, Timeline
 from ..stores.wal_files import Absent, Gap, NewEntries, NewTimeline, Place, WalFiles
 from ..version import TOOL
+from .data_keys import DataKey
 from .share import utc_now
 from .wal_settings import MIB
 
@@ -89,13 +90,15 @@ class Follower:
         recreated: bool = False,
         lost: str = "",
         clock: Callable[[], datetime] = utc_now,
+        data_key: Callable[[], DataKey | None] = lambda: None,
     ) -> None:
         """``log``: whose it is; its timeline counts for nothing.
 
         ``place``: where the archive ends, None where there is none. ``recreated``, ``lost`` (a sentence): the archive
-        is not continued, because the log has come anew, or because what was read of it is lost.
+        is not continued, because the log has come anew, or because what was read of it is lost. ``data_key``: what to
+        encrypt the next chunk with, if with anything.
         """
-        self._cluster, self._clock = cluster, clock
+        self._cluster, self._clock, self._data_key = cluster, clock, data_key
         self.replica = replace(log, timeline="")
         self._previous = place.log.timeline if place is not None else None
         known = None if recreated or lost else place
@@ -173,6 +176,9 @@ class Follower:
             data += builder.add(*self._pieces.popleft())
         header, rest = builder.finish()
         data += rest
+        key = self._data_key()
+        if key is not None:
+            header = key.seal_chunk(header, data)
         data[:0] = header.dump()
         self.sealed.append(Sealed(header.key, data, header.log, header, round=self.ended))
         self.size = 0

@@ -15,8 +15,7 @@ from itertools import islice
 from urllib.parse import unquote
 
 from ..errors import IntegrityError, ObjectNotFound
-from ..formats import layout
-from ..formats.wal_chunk import read_chunk
+from ..formats import layout, wal_chunk
 from ..formats.wal_chunk_header import MAX_HEADER, ChunkHeader
 from ..formats.wal_join import Entries
 from ..formats.wal_layout import (
@@ -142,9 +141,30 @@ def read_header(repository: Repository, chunk: StoredChunk) -> ChunkHeader:
     return header
 
 
-def prove_chunk(repository: Repository, key: str, data: bytes) -> tuple[ChunkHeader, Entries]:
-    """Header and entries of the whole object ``key``. Raises ``IntegrityError`` where it is damaged or another's."""
-    header, entries = read_chunk(data)
+def prove_chunk(
+    repository: Repository,
+    key: str,
+    data: bytes,
+    secret_of: wal_chunk.SecretOf | None = None,
+    summary: bool = False,
+) -> ChunkHeader:
+    """The header of the whole object ``key``, which is proved as far as that goes with the data keys that are given.
+
+    ``summary``: as ``formats.wal_chunk.prove_chunk``.
+
+    Raises ``IntegrityError`` where it is damaged or another's.
+    """
+    header = wal_chunk.prove_chunk(data, secret_of, summary)
+    _require_own(repository, key, header)
+    return header
+
+
+def read_chunk(repository: Repository, key: str, data: bytes, secret: bytes = b"") -> tuple[ChunkHeader, Entries]:
+    """Header and entries of the whole object ``key``; ``secret``: the data key of one that is encrypted.
+
+    Raises ``IntegrityError`` where it is damaged or another's.
+    """
+    header, entries = wal_chunk.read_chunk(data, secret)
     _require_own(repository, key, header)
     return header, entries
 
