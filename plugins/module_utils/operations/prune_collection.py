@@ -25,7 +25,7 @@ from .leftovers import exists, is_at_work
 from .repository_lock import RepositoryLock
 from .summaries import keep_index, read_summaries
 from .verification_record import read_record
-from .wal_prune import surplus_wal
+from .wal_prune import surplus_wal, surplus_wraps
 
 _NAMED_IN_ERRORS = 5
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
@@ -156,6 +156,9 @@ class CollectionPrune:
         span, now = self.policy.keep_wal_within, self.eraser.now
         logs, doubt = surplus_wal(self.region, self.collection, left, span, now, self.limits.grace)
         self.entry["wal"]["kept_because"] = doubt
+        if doubt is None and (records := surplus_wraps(self.region, self.collection, now, self.limits.grace)):
+            self._refuse_unverified(committed)
+            self._erase_chunks(records)
         for each in logs:
             objects = each.objects(self.region)
             lock = None

@@ -5,21 +5,30 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
-from ..errors import DamagedManifest, ObjectNotFound
+from ..errors import DamagedManifest, IntegrityError, ObjectNotFound
 from ..formats import layout
+from ..formats.key_wrap import key_time
 from ..formats.manifest import Manifest
-from ..formats.wal_layout import ReplicaLog, parse_chunk_key, timeline_key, timeline_prefix
+from ..formats.wal_layout import (
+    ReplicaLog,
+    parse_chunk_key,
+    parse_wraps_key,
+    timeline_key,
+    timeline_prefix,
+    wraps_prefix,
+)
 from ..formats.wal_positions import Positions
 from ..formats.wal_retention import BaseLog, Spared, TimelineSpan, needed_bases, spare
 from ..stores.location import ObjectInfo
 from ..stores.repository import Repository
 from .catalogue import READERS, finished, read_manifest
-from .wal_listing import first_chunk, last_chunk, read_positions, replicas, timelines
+from .wal_listing import first_chunk, last_chunk, read_header, read_positions, replicas, timelines
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
@@ -82,6 +91,46 @@ def surplus_wal(
         spared = spare([each.span for each in stored], mine, oldest, now, grace)
         found += [SurplusLog(each.log, stays, each.newest) for each, stays in zip(stored, spared, strict=True)]
     return found, None
+
+
+def surplus_wraps(region: Repository, collection: str, now: datetime, grace: float) -> list[ObjectInfo]:
+    """The records of data keys that are older than the one with which the oldest chunk of their replica was encrypted.
+
+    ``now``, ``grace``: as of ``surplus_wal``. A chunk is encrypted after its first poll, and the id of a key tells when
+    it was made. What a prune removes of chunks frees the records of their keys for the next one.
+    """
+    old: dict[str, list[tuple[str, ObjectInfo]]] = defaultdict(list)
+    for item in region.list(wraps_prefix(collection)):
+        named = parse_wraps_key(item.key)
+        if named is not None:
+            old[named[1]].append((named[2], item))
+    if not old:
+        return []
+    archived = replicas(region, collection)
+    rest = timedelta(seconds=grace)
+    found: list[ObjectInfo] = []
+    for replica, records in old.items():
+        logs = [(shard, replica) for shard, names in archived.items() if replica in names]
+        try:
+            begun = _begun(region, logs, collection)
+        except (IntegrityError, ObjectNotFound):
+            # Nobody can tell what the oldest chunk needs.
+            continue
+        before = [item for key_id, item in records if key_time(key_id) <= min(begun or now, now) - rest]
+        surplus = before[:-1] if begun is not None else before
+        found += [item for item in surplus if (item.last_modified or now) <= now - rest]
+    return found
+
+
+def _begun(region: Repository, logs: Sequence[tuple[int, str]], collection: str) -> datetime | None:
+    """When the oldest of the chunks of these replicas of shards was begun, None where there is none."""
+    found = []
+    for shard, replica in logs:
+        stored = (first_chunk(region, log) for log in timelines(region, collection, shard, replica))
+        first = next((chunk for chunk in stored if chunk is not None), None)
+        if first is not None:
+            found.append(read_header(region, first).polls[0].before)
+    return min(found, default=None)
 
 
 def _doubt(manifests: Sequence[Manifest]) -> str | None:
