@@ -150,21 +150,18 @@ def prove_stored(data: bytes) -> tuple[ChunkHeader, bytes]:
     return header, stored
 
 
-# Gives the data key of a chunk that is encrypted, or None where it cannot.
-SecretOf = Callable[[ChunkHeader], bytes | None]
-
-
-def prove_chunk(data: bytes, secret_of: SecretOf | None = None, summary: bool = False) -> ChunkHeader:
+def prove_chunk(
+    data: bytes, secret_of: Callable[[ChunkHeader], bytes | None] = lambda _header: None, summary: bool = False
+) -> ChunkHeader:
     """The header of a whole object, which is proved: without a data key by the digests alone, otherwise as when it is
     read.
 
-    ``summary``: whether to compare what it says of the entries, too, which takes about as long: nothing but an error
-    of the archiver could be found. Raises ``IntegrityError``.
+    ``secret_of``: gives the data key of a chunk that is encrypted, or None where it cannot. ``summary``: whether to
+    compare what it says of the entries, too, which takes about as long: nothing but an error of the archiver could be
+    found. Raises ``IntegrityError``.
     """
     header, stored = prove_stored(data)
-    secret: bytes | None = b""
-    if header.client_encryption is not None:
-        secret = secret_of(header) if secret_of is not None else None
+    secret = b"" if header.client_encryption is None else secret_of(header)
     if secret is not None:
         entries = unpack(header, stored, secret)
         if summary:
