@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_keys import ChunkKeys
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (
     chunks,
+    last_chunk,
     read_timeline,
     replicas,
     timelines,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_settings import ArchiveSettings
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_settings import MIB, ArchiveSettings
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import NewEntries, WalFiles
+from tests.agent_process import Agent
 from tools.servers import QdrantServer
 
 SIZE = 64
@@ -162,3 +165,44 @@ def archived(repository: Repository, log: ReplicaLog) -> dict[int, bytes]:
     assert cover(headers, min(found), max(found))
     assert sorted(found) == list(range(min(found), max(found) + 1))
     return found
+
+
+def reached(repository: Repository, collection: str, last: int) -> bool:
+    """Whether the newest timeline has come to this entry."""
+    logs = archived_timelines(repository, collection)
+    newest = last_chunk(repository, logs[-1]) if logs else None
+    return newest is not None and newest.last >= last
+
+
+def write_wide(logged: LoggedCollection, size: int) -> int:
+    """Write payloads of so many bytes together that do not get smaller, half a MiB each; the last entry's index."""
+    last = 0
+    for number in range(size // (MIB // 2)):
+        point = {"id": number + 1, "vector": [1.0] * SIZE, "payload": {"text": secrets.token_urlsafe(MIB * 3 // 8)}}
+        path = f"/collections/{logged.name}/points"
+        last = int(logged.qdrant.call("PUT", path, {"points": [point]}, {"wait": True})["operation_id"])
+    return last
+
+
+def write_until(logged: LoggedCollection, done: Callable[[], Any]) -> None:
+    """Write, a log file in a second or two, until a condition holds."""
+    number = 1
+    while not done():
+        logged.put(number, 100)
+        number += 100
+
+
+def closed_files(logged: LoggedCollection) -> list[int]:
+    """The first indexes of the files of a log that are closed."""
+    return sorted(int(path.name[7:]) for path in logged.wal().glob("closed-*"))
+
+
+def give_key(host: Agent, key: str | None) -> None:
+    """Let an agent encrypt with this key (hex) before it sends; None: it does not."""
+    if key is None:
+        return
+    path = host.folder / "archive.key"
+    path.touch(mode=0o600)
+    path.write_text(key, encoding="ascii")
+    host.secrets.append(key)
+    host.config["repository"]["client_encryption"] = {"key_file": str(path)}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import part_upload
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.archivers import LoggedCollection
 from tests.faults.proxy import FaultProxy
 from tests.made_backups import PART
 from tools.servers import QdrantServer, SeaweedServer
@@ -87,3 +89,18 @@ def flip(path: Path, offset: int) -> None:
     data = bytearray(path.read_bytes())
     data[offset] ^= 1
     path.write_bytes(data)
+
+
+@pytest.fixture
+def logged(qdrant_server: QdrantServer) -> Iterator[LoggedCollection]:
+    """A collection whose log keeps the last file that was closed, and no more."""
+    collection = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}")
+    yield collection
+    collection.qdrant.delete_collection(collection.name)
+
+
+@pytest.fixture
+def own_s3(tmp_path: Path) -> Iterator[SeaweedServer]:
+    """A store that a test may stop."""
+    with SeaweedServer(tmp_path / "s3") as server:
+        yield server

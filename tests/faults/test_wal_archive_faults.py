@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,7 +27,6 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_keys import contexts
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (
     chunks,
-    last_chunk,
     read_header,
     read_timeline,
 )
@@ -38,14 +36,18 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
 from tests.archivers import (
-    SIZE,
     LoggedCollection,
     archived,
     archived_timelines,
     archiving,
+    closed_files,
+    give_key,
     identify,
     on_disk,
+    reached,
     settings_for,
+    write_until,
+    write_wide,
 )
 from tests.faults.proxy import SLOW_DOWN, FaultProxy, Rule
 from tests.forked_agents import ForkedAgents
@@ -60,49 +62,6 @@ pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 # Of each kind the same number. Some are enough to see what breaks; the proof takes a hundred.
 KILLS = int(os.environ.get("QDRANT_DR_KILLS", "36"))
 SEED = int(os.environ.get("QDRANT_DR_SEED", "5"))
-
-
-@pytest.fixture
-def logged(qdrant_server: QdrantServer) -> Iterator[LoggedCollection]:
-    """A collection whose log keeps the last file that was closed, and no more."""
-    collection = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}")
-    yield collection
-    collection.qdrant.delete_collection(collection.name)
-
-
-@pytest.fixture
-def own_s3(tmp_path: Path) -> Iterator[SeaweedServer]:
-    """A store that a test may stop."""
-    with SeaweedServer(tmp_path / "s3") as server:
-        yield server
-
-
-def reached(repository: Repository, collection: str, last: int) -> bool:
-    logs = archived_timelines(repository, collection)
-    newest = last_chunk(repository, logs[-1]) if logs else None
-    return newest is not None and newest.last >= last
-
-
-def write_wide(logged: LoggedCollection, size: int) -> int:
-    """Write payloads of so many bytes together that do not get smaller, half a MiB each; the last entry's index."""
-    last = 0
-    for number in range(size // (MIB // 2)):
-        point = {"id": number + 1, "vector": [1.0] * SIZE, "payload": {"text": secrets.token_urlsafe(MIB * 3 // 8)}}
-        path = f"/collections/{logged.name}/points"
-        last = int(logged.qdrant.call("PUT", path, {"points": [point]}, {"wait": True})["operation_id"])
-    return last
-
-
-def write_until(logged: LoggedCollection, done: Callable[[], Any]) -> None:
-    """Write, a log file in a second or two, until a condition holds."""
-    number = 1
-    while not done():
-        logged.put(number, 100)
-        number += 100
-
-
-def closed_files(logged: LoggedCollection) -> list[int]:
-    return sorted(int(path.name[7:]) for path in logged.wal().glob("closed-*"))
 
 
 @dataclass
@@ -150,12 +109,7 @@ def killable(
         "reserve_bytes": 0,
     }
     host = Agent(folder, QdrantConnection(server.url), [repository.location], wal_archive=section)
-    if key is not None:
-        path = folder / "archive.key"
-        path.touch(mode=0o600)
-        path.write_text(key, encoding="ascii")
-        host.secrets.append(key)
-        host.config["repository"]["client_encryption"] = {"key_file": str(path)}
+    give_key(host, key)
     return host
 
 
@@ -193,7 +147,7 @@ def test_an_archiver_that_is_killed_again_and_again_loses_nothing(
     host = killable(tmp_path, qdrant_server, proxied, names, key)
     repository = with_key(repository, key)
     logs = [LoggedCollection(qdrant_server, names[0], retain=99)]
-    reached = set()
+    gone_through = set()
     with writing(lambda: logs[-1].put(chance.randrange(1, 5000), 3)), ForkedAgents(host) as agents:
         for kill in kills:
             if kill.fresh:
@@ -202,10 +156,10 @@ def test_an_archiver_that_is_killed_again_and_again_loses_nothing(
                 s3_proxy.add(kill.fault)
             # Somewhere else after five seconds, where it does not get there.
             if agents.killed("archive-wal", pattern=kill.pattern, number=chance.randint(*kill.numbers), seconds=5):
-                reached.add(kill.pattern)
+                gone_through.add(kill.pattern)
             s3_proxy.clear()
         assert "Traceback" not in agents.said
-    assert reached == {kill.pattern for kill in kills}
+    assert gone_through == {kill.pattern for kill in kills}
     done = host.runs("archive-wal", "--once", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -323,14 +277,16 @@ def test_a_full_spool_leads_to_a_gap_that_is_told(
     assert json.loads(requested_bases(settings.state_path)[logged.name])["reason"] == "gap"
 
 
+@pytest.mark.parametrize("key", [None, secrets.token_hex(32)], ids=["plain", "encrypted"])
 def test_memory_stays_small_whatever_the_store_does(
-    qdrant_server: QdrantServer, own_s3: SeaweedServer, tmp_path: Path
+    qdrant_server: QdrantServer, own_s3: SeaweedServer, tmp_path: Path, key: str | None
 ) -> None:
     logged = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}", retain=1000)
     location = location_on(own_s3, own_s3.create_bucket(f"b-{secrets.token_hex(6)}"))
     settings = settings_for(qdrant_server, tmp_path, logged.name)
     section = {name: value for name, value in asdict(settings).items() if name != "lock_seconds"}
     host = Agent(tmp_path, QdrantConnection(qdrant_server.url), [location], wal_archive=section)
+    give_key(host, key)
     host.environment |= service_environment()
     assert host.runs("archive-wal", "--once").returncode == 0
     own_s3.kill()
@@ -340,7 +296,7 @@ def test_memory_stays_small_whatever_the_store_does(
         spooled = tmp_path / "spool" / logged.name
         wait_for(lambda: any(path.name.endswith(f"{last}.wal") for path in spooled.rglob("*.wal")), "the last entry")
         own_s3.start()
-        repository = Repository(location)
+        repository = with_key(Repository(location), key)
         wait_for(lambda: reached(repository, logged.name, last), "all entries")
         peak = peak_rss_mib(process.pid)
     finally:
