@@ -50,6 +50,7 @@ class Agent:
         }
         keys = {store["name"]: {name: store[name] for name in KEYS if store[name]} for store in found}
         self.credentials: Json = {"qdrant": {"api_key": qdrant.api_key or ""}, "repositories": keys}
+        self.before: list[str] = []
         self.environment = {"PYTHONPATH": str(ROOT / "build" / "collections"), "AWS_EC2_METADATA_DISABLED": "true"}
         self.processes: list[subprocess.Popen[str]] = []
 
@@ -64,7 +65,8 @@ class Agent:
         """Start Python as the agent's own, beside the agent's files; ``files``: its stdin, stdout and stderr."""
         self._write("config.json", self.config)
         self._write("credentials.json", self.credentials)
-        return subprocess.Popen([sys.executable, "-c", code, *arguments], text=True, env=self.environment, **files)
+        command = [*self.before, sys.executable, "-c", code, *arguments]
+        return subprocess.Popen(command, text=True, env=self.environment, **files)
 
     def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; no key is in what it says."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import subprocess
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.reposit
 from tests.faults.proxy import INTERNAL_ERROR, SLOW_DOWN, FaultProxy, Rule
 from tests.made_backups import as_option
 from tests.proofs import holdings, state_of, verify_all, wait_for
+from tests.small_disk import on_a_small_disk
 from tools.servers import QdrantServer
 from tools.servers.fetch import qdrant_binary
 
@@ -85,25 +86,12 @@ def test_a_key_without_the_right_is_refused(
     assert (holdings(repository), state_of(owner, *before["digests"])) == ({}, before)
 
 
-def private_mounts() -> str:
-    """The command for a private mount namespace: root needs no more, other users need one for users, too."""
-    answers = {}
-    for command in ("unshare --mount", "unshare --map-root-user --mount"):
-        tried = subprocess.run(f"{command} true", shell=True, capture_output=True, text=True, check=False)
-        if tried.returncode == 0:
-            return command
-        answers[command] = tried.stderr.strip()
-    pytest.fail(f"A full disk takes a mount namespace, which takes root, or users who may have namespaces: {answers}")
-
-
 @pytest.fixture
 def full_node(tmp_path: Path) -> Iterator[QdrantServer]:
     """A node whose storage is a tiny file system of its own, in a private mount namespace."""
-    unshare = private_mounts()
-    (tmp_path / "storage").mkdir()
     script = tmp_path / "qdrant-on-a-small-disk"
-    inner = f'mount -t tmpfs -o size=80m tmpfs "{tmp_path}/storage" && exec {qdrant_binary()} "$@"'
-    script.write_text(f"#!/bin/sh\nexec {unshare} sh -c '{inner}' qdrant \"$@\"\n")
+    command = [*on_a_small_disk(tmp_path / "storage", "size=80m"), str(qdrant_binary())]
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
     script.chmod(0o755)
     small_wal = {
         "QDRANT__STORAGE__WAL__WAL_CAPACITY_MB": "1",

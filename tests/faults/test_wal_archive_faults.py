@@ -13,7 +13,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -30,7 +30,6 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
     read_header,
     read_timeline,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_settings import MIB
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.agent_files import Spool
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
@@ -47,14 +46,12 @@ from tests.archivers import (
     reached,
     settings_for,
     write_until,
-    write_wide,
 )
 from tests.faults.proxy import SLOW_DOWN, FaultProxy, Rule
 from tests.forked_agents import ForkedAgents
 from tests.made_backups import location_on, with_key
 from tests.power_loss import process_before_a_boot
 from tests.proofs import wait_for
-from tools.archiver import peak_rss_mib, service_environment
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -275,37 +272,6 @@ def test_a_full_spool_leads_to_a_gap_that_is_told(
     assert record.gap == (max(archived(repository, old)) + 1, min(kept) - 1)
     assert max(kept) == last
     assert json.loads(requested_bases(settings.state_path)[logged.name])["reason"] == "gap"
-
-
-@pytest.mark.parametrize("key", [None, secrets.token_hex(32)], ids=["plain", "encrypted"])
-def test_memory_stays_small_whatever_the_store_does(
-    qdrant_server: QdrantServer, own_s3: SeaweedServer, tmp_path: Path, key: str | None
-) -> None:
-    logged = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}", retain=1000)
-    location = location_on(own_s3, own_s3.create_bucket(f"b-{secrets.token_hex(6)}"))
-    settings = settings_for(qdrant_server, tmp_path, logged.name)
-    section = {name: value for name, value in asdict(settings).items() if name != "lock_seconds"}
-    host = Agent(tmp_path, QdrantConnection(qdrant_server.url), [location], wal_archive=section)
-    give_key(host, key)
-    host.environment |= service_environment()
-    assert host.runs("archive-wal", "--once").returncode == 0
-    own_s3.kill()
-    last = write_wide(logged, 100 * MIB)
-    process = host.start("archive-wal")
-    try:
-        spooled = tmp_path / "spool" / logged.name
-        wait_for(lambda: any(path.name.endswith(f"{last}.wal") for path in spooled.rglob("*.wal")), "the last entry")
-        own_s3.start()
-        repository = with_key(Repository(location), key)
-        wait_for(lambda: reached(repository, logged.name, last), "all entries")
-        peak = peak_rss_mib(process.pid)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-    logged.qdrant.delete_collection(logged.name)
-    assert peak <= 64
-    (log,) = archived_timelines(repository, logged.name)
-    assert max(archived(repository, log)) == last
 
 
 def test_without_the_store_it_goes_on_from_what_the_host_remembers(

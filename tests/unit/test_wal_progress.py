@@ -41,13 +41,14 @@ def test_the_lag_grows_until_all_that_was_seen_is_archived() -> None:
 
 def test_metrics_name_each_replica_and_count_what_went_wrong() -> None:
     progress = Progress(LOG, since=100.0, last=41, behind=3)
-    totals = Totals(gaps=2, spool_bytes=12_345_678_901, base_needed=["docs"])
+    totals = Totals(gaps=2, spool_bytes=12_345_678_901, spool_full=True, base_needed=["docs"])
     lines = metrics({("x", 2): progress}, totals, 107.5, NOW).decode().splitlines()
     labels = '{collection="a \\"quoted\\" \\\\ name",shard="2",replica="47"}'
     assert f"qdrant_dr_wal_lag_seconds{labels} 7.5" in lines
     assert f"qdrant_dr_wal_entries_behind{labels} 3" in lines
     assert f"qdrant_dr_wal_last_index{labels} 41" in lines
     assert 'qdrant_dr_wal_base_needed{collection="docs"} 1' in lines
+    assert "qdrant_dr_wal_spool_full 1" in lines
     assert "qdrant_dr_wal_gaps_total 2" in lines
     assert "qdrant_dr_wal_spool_bytes 12345678901" in lines
     assert f"qdrant_dr_wal_updated_timestamp_seconds {int(NOW.timestamp())}" in lines

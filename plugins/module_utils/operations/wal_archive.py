@@ -23,7 +23,7 @@ from typing import Any
 from ..errors import DrError
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import positions_key
-from ..formats.wal_timeline import FIRST
+from ..formats.wal_timeline import FIRST, Timeline
 from ..stores.agent_files import Spool, write_file
 from ..stores.node_files import local_replicas
 from ..stores.repository import Repository
@@ -87,6 +87,7 @@ class Archiver:
         self._rates = WriteRates(settings.state_path)
         self._base_last: dict[Shard, int | None] = {}
         self._gone: set[Shard] = set()
+        self._unfiled: list[Timeline] = []
         self._dirty: set[str] = set()
         self._telling: dict[str, Future[Any]] = {}
         self._more = False
@@ -140,6 +141,8 @@ class Archiver:
             self._tell(set(self._dirty))
         if self._is_due("metrics", _METRICS_SECONDS):
             self._write_metrics()
+            if self._unfiled:
+                self._troubles.attempt("requests", self._file_requests)
         if self._is_due("repeat", _REPEAT_SECONDS):
             self._troubles.attempt("requests", lambda: repeat_requests(self._settings.state_path))
             self._aside.submit(self._troubles.attempt, "keys", self._keys.renew)
@@ -246,8 +249,14 @@ class Archiver:
         if timeline.reason == FIRST and shard[0] in requested_bases(self._settings.state_path):
             return
         self._report(f"{named(shard)}: a new timeline has begun and needs a new backup. {timeline.detail}")
-        request = partial(request_base, self._settings.state_path, timeline, self._clock())
-        self._troubles.attempt("requests", request)
+        self._unfiled.append(timeline)
+        self._troubles.attempt("requests", self._file_requests)
+
+    def _file_requests(self) -> None:
+        """Ask for the backups that are needed; what a full disk does not take is asked for again."""
+        while self._unfiled:
+            request_base(self._settings.state_path, self._unfiled[0], self._clock())
+            del self._unfiled[0]
 
     @property
     def _size(self) -> int:
@@ -270,9 +279,10 @@ class Archiver:
             self._take(shard, largest)
         since = self._behind_since
         is_slow = self._outbox.is_away or (since is not None and time.monotonic() >= since + _PATIENCE)
-        has_room = self._held <= _MEMORY or not is_slow or self._outbox.spool_all()
-        waits = "" if has_room else f"The spool {self._settings.spool_path} has no room: the logs have to wait."
-        self._troubles.note("spool", waits)
+        is_full = self._held > _MEMORY and is_slow and not self._outbox.spool_all()
+        self.totals.spool_full = is_full
+        waits = f"The spool {self._settings.spool_path} has no room: the logs have to wait."
+        self._troubles.note("spool", waits if is_full else "")
         return self._held <= _MEMORY
 
     def _collect(self) -> None:

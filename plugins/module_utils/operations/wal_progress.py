@@ -61,6 +61,7 @@ class Totals:
     read_errors: int = 0
     upload_errors: int = 0
     spool_bytes: int = 0
+    spool_full: bool = False
     memory_bytes: int = 0
     base_needed: list[str] = field(default_factory=list)
 
@@ -136,6 +137,7 @@ def metrics(shards: dict[Shard, Progress], totals: Totals, uptime: float, now: d
     ):
         add(name, "counter", text, {"": value})
     add("spool_bytes", "gauge", "Bytes that wait on this host's disk.", {"": totals.spool_bytes})
+    add("spool_full", "gauge", "Whether the spool has no room, so that the logs wait.", {"": totals.spool_full})
     add("memory_bytes", "gauge", "Bytes that wait in memory.", {"": totals.memory_bytes})
     add("updated_timestamp_seconds", "gauge", "When this file was written.", {"": round(now.timestamp(), 3)})
     return ("\n".join(lines) + "\n").encode()
