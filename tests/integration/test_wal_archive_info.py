@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.agent_status import backup_status
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.base_requests import requested_bases
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
@@ -71,6 +75,42 @@ def test_the_backup_that_an_archive_needs_is_made_whatever_the_age_of_the_last_o
     assert again["backup_id"] > made["backup_id"]
     assert requested_bases(tmp_path / "state") == {}
     assert not json.loads(host.runs("backup", "--json").stdout)["backups"][0]["created"]
+
+
+@pytest.mark.parametrize("writes", [0, 3], ids=["all is archived", "its end is on its way"])
+def test_a_backup_that_was_just_made_is_no_cause_for_alarm_and_a_dead_archiver_is(
+    host: Agent, logged: LoggedCollection, repository: Repository, writes: int
+) -> None:
+    logged.put(1, 20)
+    assert host.runs("archive-wal", "--once").returncode == 0
+    assert f"{logged.name}: the archived log goes on from no backup" in host.runs("status").stdout
+    for number in range(writes):
+        logged.put(100 + number, 5)
+    assert host.runs("backup").returncode == 0
+    assert restorable(repository, logged.name).ranges == [], "the archive has not come to the end of the backup"
+    status = host.runs("status")
+    assert (status.returncode, status.stdout.partition(":")[0]) == (0, "OK"), status.stdout
+
+    def later() -> datetime:
+        return utc_now() + timedelta(seconds=310)
+
+    found = backup_status(logged.qdrant, repository, [logged.name], None, None, lambda _name: True, later)
+    assert found["status"] == 1
+    assert f"{logged.name}: the archived log ends 5m" in found["line"]
+
+
+def test_a_log_that_was_replaced_after_a_backup_is_a_cause_for_alarm_at_once(
+    host: Agent, logged: LoggedCollection
+) -> None:
+    logged.put(1, 20)
+    assert host.runs("archive-wal", "--once").returncode == 0
+    assert host.runs("backup").returncode == 0
+    logged.qdrant.delete_collection(logged.name)
+    logged.qdrant.create_collection(logged.name, logged.body)
+    logged.put(1, 20)
+    assert host.runs("archive-wal", "--once").returncode == 0
+    status = host.runs("status")
+    assert (status.returncode, f"{logged.name}: the archived log goes on from no backup" in status.stdout) == (1, True)
 
 
 def test_status_and_module_tell_what_can_be_restored(

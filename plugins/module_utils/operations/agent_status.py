@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .catalogue import collections_of, freshness, newest_committed
 from .share import utc_now
-from .wal_ranges import restorable
+from .wal_ranges import CollectionArchive, restorable
 
 # An archive that works is a few seconds behind, or a heartbeat where nothing is written.
 _ARCHIVE_SECONDS = 300.0
@@ -43,21 +43,19 @@ def backup_status(
     newest = {name: newest_committed(repository, name) for name in names}
     found = {name: freshness(one.fields if one else None, now(), rpo) for name, one in newest.items()}
     for name in filter(archived, names):
-        found[name]["wal_archive"] = restorable(repository, name).as_result(now())
-    doubts += _archive_doubts((name, entry["wal_archive"]) for name, entry in found.items() if "wal_archive" in entry)
+        archive = restorable(repository, name)
+        found[name]["wal_archive"] = archive.as_result(now())
+        doubts += _archive_doubts(archive, now())
     status, line = judge({name: entry["age_seconds"] for name, entry in found.items()}, rpo, warning, doubts)
     return {"status": status, "line": line, "collections": found}
 
 
-def _archive_doubts(archives: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
-    doubts: list[str] = []
-    for name, archive in archives:
-        behind = archive["rpo_seconds"]
-        if behind is None or not archive["continued"]:
-            doubts.append(f"{name}: the archived log goes on from no backup")
-        elif behind > _ARCHIVE_SECONDS:
-            doubts.append(f"{name}: the archived log ends {duration(behind)} ago")
-    return doubts
+def _archive_doubts(archive: CollectionArchive, now: datetime) -> list[str]:
+    until = archive.followed_until
+    if until is None:
+        return [f"{archive.collection}: the archived log goes on from no backup"]
+    behind = (now - until).total_seconds()
+    return [f"{archive.collection}: the archived log ends {duration(behind)} ago"] if behind > _ARCHIVE_SECONDS else []
 
 
 def _existing(qdrant: Qdrant, repository: Repository, doubts: list[str]) -> list[str]:

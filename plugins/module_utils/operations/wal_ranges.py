@@ -122,8 +122,17 @@ class CollectionArchive:
     @property
     def continued(self) -> bool:
         """Whether what is written from now on adds to a range: all shards of a backup go on in a last timeline."""
-        found = [followed for base in self.bases if (followed := self.followed(base)) is not None]
-        return any(all(each.ended is None for each in followed) for followed in found)
+        return self.followed_until is not None
+
+    @property
+    def followed_until(self) -> datetime | None:
+        """Up to when the logs are archived in which the newest such backup goes on, None without one.
+
+        It may be before that backup's end, while what follows is on its way. An archiver that works keeps it young.
+        """
+        found = [followed for base in self.bases if (followed := self.followed(base))]
+        last = [followed for followed in found if all(each.ended is None for each in followed)]
+        return max((min(each.until for each in followed) for followed in last), default=None)
 
     def as_result(self, now: datetime) -> dict[str, Any]:
         """For modules and people; ``now`` is aware. Ages are seconds."""
