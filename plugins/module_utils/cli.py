@@ -98,6 +98,9 @@ def _parser(default_config: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[shared], help=text)
         command.add_argument("--check", action="store_true", help="say what would be done, and change nothing")
         command.set_defaults(run=run)
+        if run is backup:
+            text = "only the collections whose archived log needs a new backup, whatever the age of the last one"
+            command.add_argument("--requested", action="store_true", help=text)
     command = commands.add_parser("archive-wal", parents=[shared], help="archive the write-ahead logs of this node")
     command.add_argument("--once", action="store_true", help="archive what there is now, and end")
     command.set_defaults(run=archive_wal)

@@ -26,32 +26,75 @@ _SPREAD = (
 
 
 def backup(config: AgentConfig, options: argparse.Namespace) -> Answer:
-    """Back the collections of the node up, or of the cluster that is named, where nobody else does."""
+    """Back the collections of the node up, or of the cluster that is named, where nobody else does.
+
+    With ``requested``, only those whose archived log needs a new backup. What is requested meanwhile follows.
+    """
+    backups: list[Json] = []
+    warnings: list[str] = []
     with Qdrant(config.qdrant) as qdrant, Repository(config.repository) as repository:
         nodes = {name: Qdrant(connection) for name, connection in config.nodes.items()}
-        names = _known_to([qdrant, *nodes.values()]) if config.collections == [ALL] else config.collections
-        needed = requested_bases(config.wal_archive.state_path) if config.wal_archive is not None else {}
-        requests = [BackupRequest(name, **_what(config, name in needed)) for name in names]
-        with one_run([repository], "backup", config.lock_seconds, options.check) as warnings:
-            if config.require_bucket_check and not options.check:
-                check_bucket(repository)
-            if nodes:
-                result = back_up_from_here(
-                    nodes, repository, requests, qdrant, options.check, config.wait_for_transfers
-                )
-                warnings += result["warnings"]
-            else:
-                result = _back_up_alone(qdrant, repository, requests, check=options.check)
-    if config.wal_archive is not None and not options.check:
-        made = {entry["collection"] for entry in result["backups"] if entry["created"]}
-        for name in sorted(made & needed.keys()):
-            try:
-                withdraw_request(config.wal_archive.state_path, name, needed[name])
-            except FileError as error:
-                warnings.append(f"{name}: the archiver goes on asking for a backup. {error.detail}")
-    for entry in result["backups"]:
+        needed = _needed(config)
+        names = _names(config, [qdrant, *nodes.values()])
+        chosen = [name for name in names if name in needed] if options.requested else names
+        goes_on = bool(chosen) or not options.requested
+        while goes_on:
+            requests = [BackupRequest(name, **_what(config, name in needed)) for name in chosen]
+            with one_run([repository], "backup", config.lock_seconds, options.check) as lost:
+                if config.require_bucket_check and not options.check:
+                    check_bucket(repository)
+                result = _back_up(config, qdrant, nodes, repository, requests, options.check)
+            backups += result["backups"]
+            warnings += [*lost, *result.get("warnings", [])]
+            if options.check:
+                break
+            warnings += _withdraw(config, result["backups"], needed)
+            # Whoever came with them while the lock was held was refused; from now on nobody is.
+            met, needed = needed, _needed(config)
+            names = _names(config, [qdrant, *nodes.values()])
+            chosen = [name for name in names if name in needed and needed[name] != met.get(name)]
+            goes_on = bool(chosen)
+    for entry in backups:
         warnings += [f"{entry['collection']}: {text}" for text in entry.get("warnings", [])]
-    return DONE, {**result, "warnings": warnings}, [_line(entry, options.check) for entry in result["backups"]]
+    changed = any(entry["changed"] for entry in backups)
+    done = {"changed": changed, "backups": backups, "warnings": warnings}
+    return DONE, done, [_line(entry, options.check) for entry in backups]
+
+
+def _back_up(
+    config: AgentConfig,
+    qdrant: Qdrant,
+    nodes: dict[str, Qdrant],
+    repository: Repository,
+    requests: list[BackupRequest],
+    check: bool,
+) -> Json:
+    if nodes:
+        return back_up_from_here(nodes, repository, requests, qdrant, check, config.wait_for_transfers)
+    return _back_up_alone(qdrant, repository, requests, check)
+
+
+def _names(config: AgentConfig, qdrants: list[Qdrant]) -> list[str]:
+    return _known_to(qdrants) if config.collections == [ALL] else config.collections
+
+
+def _needed(config: AgentConfig) -> dict[str, bytes]:
+    """The collections whose archived log needs a new backup, with the requests for it."""
+    return requested_bases(config.wal_archive.state_path) if config.wal_archive is not None else {}
+
+
+def _withdraw(config: AgentConfig, backups: list[Json], needed: dict[str, bytes]) -> list[str]:
+    """Take the requests back that these backups have met; the warnings about those where that failed."""
+    warnings: list[str] = []
+    if config.wal_archive is None:
+        return warnings
+    made = {entry["collection"] for entry in backups if entry["created"]}
+    for name in sorted(made & needed.keys()):
+        try:
+            withdraw_request(config.wal_archive.state_path, name, needed[name])
+        except FileError as error:
+            warnings.append(f"{name}: the archiver goes on asking for a backup. {error.detail}")
+    return warnings
 
 
 def _what(config: AgentConfig, needed: bool) -> Json:

@@ -222,7 +222,7 @@ def shown(setting: str) -> str:
 
 def journal() -> str:
     """What the archiver and the backups said, for a test that fails."""
-    return on(ALONE, f"journalctl --no-pager --unit {ARCHIVER} --unit qdrant-dr-backup.service").stdout[-3000:]
+    return on(ALONE, f"journalctl --no-pager --unit {ARCHIVER} --unit 'qdrant-dr-backup*'").stdout[-3000:]
 
 
 def test_the_archiver_runs_since_the_boot_and_is_confined() -> None:

@@ -320,8 +320,9 @@ def test_the_archiver_is_set_up_beside_the_agent(
     assert (archived.storage_path, archived.collections) == (str(qdrant_server.storage_path), None)
     assert (archived.spool_path, archived.poll_interval) == (str(host / "state" / "spool"), 1.0)
     units = [host / "qdrant-dr-archive-wal.service", host / "qdrant-dr-base-needed.path"]
+    backups = [host / "qdrant-dr-backup.service", host / "qdrant-dr-backup-requested.service"]
     checked = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *map(str, units), str(host / "qdrant-dr-backup.service")],
+        ["systemd-analyze", "verify", "--man=no", *map(str, [*units, *backups])],
         capture_output=True,
         text=True,
         check=False,
@@ -335,7 +336,11 @@ def test_the_archiver_is_set_up_beside_the_agent(
     requests = host / "state" / "state" / "base-needed"
     assert requests.is_dir()
     assert f"\nPathChanged={requests}\n" in units[1].read_text()
-    assert f"\nReadWritePaths=-{requests}\n" in (host / "qdrant-dr-backup.service.d" / "wal-archive.conf").read_text()
+    for backup in backups:
+        assert f"\nReadWritePaths=-{requests}\n" in (host / f"{backup.name}.d" / "wal-archive.conf").read_text()
+    assert "\nUnit=qdrant-dr-backup-requested.service\n" in units[1].read_text()
+    assert "/qdrant-dr backup --requested --config " in backups[1].read_text()
+    assert "\nAfter=qdrant-dr-backup-requested.service\n" in backups[0].read_text()
 
 
 def test_the_archiver_needs_the_agent(host: Path) -> None:

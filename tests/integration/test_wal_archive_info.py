@@ -14,8 +14,14 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.layout import new_backup_id
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_timeline import FIRST, Timeline
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.agent_status import backup_status
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.base_requests import requested_bases
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.base_requests import (
+    request_base,
+    requested_bases,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
@@ -23,6 +29,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.reposit
 from tests.agent_process import Agent
 from tests.archivers import LoggedCollection
 from tests.made_backups import as_option, location_on
+from tests.proofs import wait_for
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -75,6 +82,37 @@ def test_the_backup_that_an_archive_needs_is_made_whatever_the_age_of_the_last_o
     assert again["backup_id"] > made["backup_id"]
     assert requested_bases(tmp_path / "state") == {}
     assert not json.loads(host.runs("backup", "--json").stdout)["backups"][0]["created"]
+
+
+def test_only_what_is_requested_is_backed_up_and_what_is_requested_meanwhile_as_well(
+    host: Agent, qdrant_server: QdrantServer, repository: Repository, logged: LoggedCollection, tmp_path: Path
+) -> None:
+    late = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}")
+    other = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}")
+    host.config["backup"] = {"collections": [logged.name, late.name, other.name]}
+    assert json.loads(host.runs("backup", "--requested", "--json").stdout)["backups"] == []
+    file_request(tmp_path, logged.name)
+    planned = json.loads(host.runs("backup", "--requested", "--check", "--json").stdout)["backups"]
+    assert [entry["collection"] for entry in planned] == [logged.name]
+    running = host.start("backup", "--requested", "--json")
+    wait_for(lambda: list(repository.list(f"{logged.name}/started/")), "the backup's begin")
+    file_request(tmp_path, late.name)
+    out, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    assert [(entry["collection"], entry["created"]) for entry in json.loads(out)["backups"]] == [
+        (logged.name, True),
+        (late.name, True),
+    ]
+    assert requested_bases(tmp_path / "state") == {}
+    for collection in (late, other):
+        collection.qdrant.delete_collection(collection.name)
+
+
+def file_request(folder: Path, collection: str) -> None:
+    """Ask for a backup, as the archiver does where a log goes on in a new timeline."""
+    log = ReplicaLog(collection, 0, "1", new_backup_id(utc_now(), secrets.token_hex(3)))
+    (folder / "state" / "base-needed").mkdir(parents=True, exist_ok=True)
+    request_base(folder / "state", Timeline("production", log, utc_now(), FIRST, "A test began it.", {}), utc_now())
 
 
 @pytest.mark.parametrize("writes", [0, 3], ids=["all is archived", "its end is on its way"])
