@@ -15,6 +15,9 @@ from typing import Any
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk import cover, read_chunk
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive import Archiver
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_keys import ChunkKeys
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (
@@ -29,6 +32,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.wal_files import NewEntries, WalFiles
 from tests.agent_process import Agent
+from tests.conftest import discard
 from tools.servers import QdrantServer
 
 SIZE = 64
@@ -151,6 +155,13 @@ def archived_timelines(repository: Repository, collection: str) -> list[ReplicaL
     return found
 
 
+def reaches(repository: Repository, collection: str, last: int) -> bool:
+    """Whether the newest timeline of the last shard has come to this entry."""
+    logs = archived_timelines(repository, collection)
+    newest = last_chunk(repository, logs[-1]) if logs else None
+    return newest is not None and newest.last >= last
+
+
 def archived(repository: Repository, log: ReplicaLog) -> dict[int, bytes]:
     """Index -> entry of a timeline. Every chunk proves itself, together they have no gap, and overlaps are equal."""
     found: dict[int, bytes] = {}
@@ -167,11 +178,21 @@ def archived(repository: Repository, log: ReplicaLog) -> dict[int, bytes]:
     return found
 
 
-def reached(repository: Repository, collection: str, last: int) -> bool:
-    """Whether the newest timeline has come to this entry."""
-    logs = archived_timelines(repository, collection)
-    newest = last_chunk(repository, logs[-1]) if logs else None
-    return newest is not None and newest.last >= last
+def back_up_now(logged: LoggedCollection, repository: Repository) -> str:
+    """The id of a backup that is made now."""
+    request = BackupRequest(logged.name, storage_path=str(logged.server.storage_path))
+    return str(back_up(logged.qdrant, repository, request)["backup_id"])
+
+
+def restored(logged: LoggedCollection, moment: MomentRequest, *sources: Repository) -> tuple[dict[str, Any], set[int]]:
+    """The result of a restore beside the original, and the points that were there; they are gone afterwards."""
+    target = f"{logged.name}-then"
+    try:
+        request = RestoreRequest(logged.name, target, aliases=[], digest=False, moment=moment)
+        result = restore([logged.qdrant], list(sources), request)
+        return result, {point["id"] for point in logged.qdrant.scroll(target, vectors=False)}
+    finally:
+        discard(logged.qdrant, target)
 
 
 def write_wide(logged: LoggedCollection, size: int) -> int:

@@ -43,7 +43,7 @@ from tests.archivers import (
     give_key,
     identify,
     on_disk,
-    reached,
+    reaches,
     settings_for,
     write_until,
 )
@@ -206,7 +206,7 @@ def test_after_a_power_loss_it_does_not_wait_for_its_own_lock(
     repository.put(lock_key(f"wal-archive-{logged.replica}", 1), json.dumps(lock).encode("ascii"))
     last = logged.put(1)
     Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
-    assert reached(repository, logged.name, last)
+    assert reaches(repository, logged.name, last)
 
 
 @pytest.mark.parametrize("key", [None, secrets.token_hex(32)], ids=["plain", "encrypted"])
@@ -218,7 +218,7 @@ def test_the_spool_bridges_an_outage_that_is_longer_than_the_log(
     settings = settings_for(qdrant_server, tmp_path, logged.name)
     with archiving(qdrant_server, repository, settings) as running:
         before = logged.put(1, 3)
-        wait_for(lambda: reached(repository, logged.name, before), "the first chunk")
+        wait_for(lambda: reaches(repository, logged.name, before), "the first chunk")
         own_s3.kill()
         write_until(logged, lambda: closed_files(logged)[:1] > [before + 10])
         # A restart meanwhile goes on from the spool.
@@ -231,7 +231,7 @@ def test_the_spool_bridges_an_outage_that_is_longer_than_the_log(
         waiting = wait_for(lambda: Spool(settings.spool_path, 1, 0).in_order(), "spooled chunks")
         wait_for(lambda: str(last).zfill(20) in "".join(Spool(settings.spool_path, 1, 0).in_order()), "the last entry")
         own_s3.start()
-        wait_for(lambda: reached(repository, logged.name, last), "all entries")
+        wait_for(lambda: reaches(repository, logged.name, last), "all entries")
         running.stop()
     (log,) = archived_timelines(repository, logged.name)
     entries = archived(repository, log)
@@ -258,12 +258,12 @@ def test_a_full_spool_leads_to_a_gap_that_is_told(
     settings = settings_for(qdrant_server, tmp_path, logged.name, spool_max_bytes=100)
     with archiving(qdrant_server, repository, settings) as running:
         before = logged.put(1, 3)
-        wait_for(lambda: reached(repository, logged.name, before), "the first chunk")
+        wait_for(lambda: reaches(repository, logged.name, before), "the first chunk")
         own_s3.kill()
         write_until(logged, lambda: closed_files(logged)[:1] > [before + 200])
         own_s3.start()
         last = logged.put(1, 3)
-        wait_for(lambda: reached(repository, logged.name, last), "the newest entry")
+        wait_for(lambda: reaches(repository, logged.name, last), "the newest entry")
     assert any("has no room: the logs have to wait" in text for text in running.reports)
     assert sum(path.stat().st_size for path in Path(settings.spool_path).rglob("*.wal")) <= 100
     old, new = archived_timelines(repository, logged.name)
@@ -287,7 +287,7 @@ def test_without_the_store_it_goes_on_from_what_the_host_remembers(
     with archiving(qdrant_server, repository, settings):
         wait_for(lambda: Spool(settings.spool_path, 1, 0).in_order(), "a spooled chunk")
         own_s3.start()
-        wait_for(lambda: reached(repository, logged.name, last), "the entry")
+        wait_for(lambda: reaches(repository, logged.name, last), "the entry")
     (log,) = archived_timelines(repository, logged.name)
     assert max(archived(repository, log)) == last
 
@@ -309,7 +309,7 @@ def test_what_the_host_remembers_is_not_trusted_over_the_repository(
     with archiving(qdrant_server, repository, settings) as running:
         wait_for(lambda: Spool(settings.spool_path, 1, 0).in_order(), "a spooled chunk")
         own_s3.start()
-        wait_for(lambda: reached(repository, logged.name, last), "the entry")
+        wait_for(lambda: reaches(repository, logged.name, last), "the entry")
         assert any("lacks the entries before" in text for text in running.reports)
     # The log still had what the repository had lost.
     (again,) = archived_timelines(repository, logged.name)

@@ -25,7 +25,7 @@ from tests.archivers import (
     archived,
     archived_timelines,
     give_key,
-    reached,
+    reaches,
     settings_for,
     write_wide,
 )
@@ -95,7 +95,7 @@ def test_memory_stays_small_whatever_the_store_does(
             spooled = tmp_path / "spool" / logged.name
             wait_for(lambda: any(path.name.endswith(f"{last}.wal") for path in spooled.rglob("*")), "the last entry")
             own_s3.start()
-            wait_for(lambda: reached(repository, logged.name, last), "all entries")
+            wait_for(lambda: reaches(repository, logged.name, last), "all entries")
             assert peak_rss_mib(process.pid) <= 64
     (log,) = archived_timelines(repository, logged.name)
     assert max(archived(with_key(repository, key), log)) == last
@@ -119,14 +119,14 @@ def test_a_full_disk_loses_nothing_that_the_log_keeps(
         host.before = on_a_small_disk(tmp_path / "disk", options)
         before = logged.put(1, 3)
         with at_work(host) as process:
-            wait_for(lambda: reached(repository, logged.name, before), "the first chunk")
+            wait_for(lambda: reaches(repository, logged.name, before), "the first chunk")
             own_s3.kill()
             write_wide(logged, 30 * MIB)
             wait_for(lambda: shows(tmp_path, "qdrant_dr_wal_spool_full 1"), "the metric")
             assert not shows(tmp_path, "qdrant_dr_wal_spool_bytes 0")
             last = write_wide(logged, MIB)
             own_s3.start()
-            wait_for(lambda: reached(repository, logged.name, last), "all entries")
+            wait_for(lambda: reaches(repository, logged.name, last), "all entries")
             wait_for(lambda: shows(tmp_path, "qdrant_dr_wal_spool_full 0"), "the metric's end")
         assert "has no room: the logs have to wait." in process.communicate()[1]
     (log,) = archived_timelines(repository, logged.name)
@@ -143,7 +143,7 @@ def test_what_a_full_disk_and_the_log_do_not_keep_is_a_gap_and_a_request_for_a_b
         host.before = on_a_small_disk(tmp_path / "disk", options)
         before = logged.put(1, 3)
         with at_work(host) as process:
-            wait_for(lambda: reached(repository, logged.name, before), "the first chunk")
+            wait_for(lambda: reaches(repository, logged.name, before), "the first chunk")
             disk = Path(f"/proc/{process.pid}/root{tmp_path}/disk")
             own_s3.kill()
             wait_for(
@@ -152,7 +152,7 @@ def test_what_a_full_disk_and_the_log_do_not_keep_is_a_gap_and_a_request_for_a_b
             write_wide(logged, 30 * MIB)
             own_s3.start()
             last = write_wide(logged, MIB)
-            wait_for(lambda: reached(repository, logged.name, last), "the newest entry")
+            wait_for(lambda: reaches(repository, logged.name, last), "the newest entry")
             wait_for(lambda: list(disk.glob("state/base-needed/[!.]*.json")), "the request")
             (request,) = (json.loads(path.read_text()) for path in disk.glob("state/base-needed/[!.]*.json"))
     old, new = archived_timelines(repository, logged.name)

@@ -10,27 +10,31 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DamagedBackup
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.archiver_lock import ArchiverLock
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import chunks
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.archivers import LoggedCollection, archived, archived_timelines, archiving, on_disk, settings_for
-from tests.conftest import discard
+from tests.archivers import (
+    LoggedCollection,
+    archived,
+    archived_timelines,
+    archiving,
+    back_up_now,
+    on_disk,
+    reaches,
+    restored,
+    settings_for,
+)
 from tests.made_backups import flip_byte
 from tests.proofs import wait_for
 from tools.servers import QdrantServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
-
-Json = dict[str, Any]
 
 
 @pytest.fixture
@@ -41,25 +45,6 @@ def logged(qdrant_server: QdrantServer) -> Iterator[LoggedCollection]:
     collection.qdrant.delete_collection(collection.name)
 
 
-def reached(repository: Repository, logged: LoggedCollection, last: int) -> bool:
-    return any(chunks(repository, log, last) for log in archived_timelines(repository, logged.name))
-
-
-def back_up_now(logged: LoggedCollection, repository: Repository) -> None:
-    request = BackupRequest(logged.name, storage_path=str(logged.server.storage_path))
-    back_up(logged.qdrant, repository, request)
-
-
-def restored(logged: LoggedCollection, moment: MomentRequest, *sources: Repository) -> tuple[Json, set[int]]:
-    target = f"{logged.name}-then"
-    try:
-        request = RestoreRequest(logged.name, target, aliases=[], digest=False, moment=moment)
-        result = restore([logged.qdrant], list(sources), request)
-        return result, {point["id"] for point in logged.qdrant.scroll(target, vectors=False)}
-    finally:
-        discard(logged.qdrant, target)
-
-
 def test_a_chunk_that_rots_in_one_region_comes_from_the_other(
     repository: Repository, standby: Repository, logged: LoggedCollection, tmp_path: Path
 ) -> None:
@@ -68,7 +53,7 @@ def test_a_chunk_that_rots_in_one_region_comes_from_the_other(
         back_up_now(logged, repository)
         for first in (11, 21, 31):
             last = logged.put(first, 10)
-            wait_for(lambda last=last: reached(repository, logged, last), "a chunk of its own")
+            wait_for(lambda last=last: reaches(repository, logged.name, last), "a chunk of its own")
     for item in repository.list():
         standby.put(item.key, repository.get(item.key))
     (log,) = archived_timelines(repository, logged.name)
@@ -92,9 +77,9 @@ def test_two_archivers_at_once_leave_no_gap(
             settings = settings_for(logged.server, tmp_path / name, logged.name, seal_interval=seal)
             both.enter_context(archiving(logged.server, repository, settings))
             last = [logged.put(first, 10) for first in range(1, 500, 10)][-1]
-            wait_for(lambda last=last: reached(repository, logged, last), "the entries")
+            wait_for(lambda last=last: reaches(repository, logged.name, last), "the entries")
         last = [logged.put(first, 10) for first in range(500, 1000, 10)][-1]
-        wait_for(lambda: reached(repository, logged, last), "the entries")
+        wait_for(lambda: reaches(repository, logged.name, last), "the entries")
     logs = archived_timelines(repository, logged.name)
     written = on_disk(logged)
     for log in logs:
@@ -112,12 +97,12 @@ def test_after_a_clock_was_set_back_all_can_be_had_and_no_wrong_time_is_listed(
         logged.server, repository, settings, clock=lambda: datetime.now(timezone.utc) + steps[-1]
     ) as running:
         logged.put(1, 10)
-        wait_for(lambda: reached(repository, logged, 1), "the first entries")
+        wait_for(lambda: reaches(repository, logged.name, 1), "the first entries")
         back_up_now(logged, repository)
         for number, hours in enumerate((0, -2, 0, -1), start=1):
             steps.append(timedelta(hours=hours))
             last = logged.put(1 + number * 10, 10)
-            wait_for(lambda last=last: reached(repository, logged, last), "the entries")
+            wait_for(lambda last=last: reaches(repository, logged.name, last), "the entries")
         running.stop()
     (log,) = archived_timelines(repository, logged.name)
     assert archived(repository, log) == on_disk(logged)

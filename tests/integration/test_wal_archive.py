@@ -30,7 +30,16 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.archivers import LoggedCollection, archived, archived_timelines, archiving, identify, on_disk, settings_for
+from tests.archivers import (
+    LoggedCollection,
+    archived,
+    archived_timelines,
+    archiving,
+    identify,
+    on_disk,
+    reaches,
+    settings_for,
+)
 from tests.proofs import wait_for
 from tools.servers import QdrantServer
 
@@ -49,13 +58,6 @@ def make_logged(qdrant_server: QdrantServer) -> Iterator[Callable[..., LoggedCol
     yield make
     for each in made:
         each.qdrant.delete_collection(each.name)
-
-
-def reaches(repository: Repository, collection: str, last: int) -> bool:
-    """Whether the newest timeline of shard 0 has come to this entry."""
-    logs = archived_timelines(repository, collection)
-    newest = last_chunk(repository, logs[-1]) if logs else None
-    return newest is not None and newest.last >= last
 
 
 def test_what_is_written_under_load_is_in_the_repository_to_the_last_byte(

@@ -8,26 +8,21 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import MomentNotRestorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_moment
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive_info import read_archives
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.archivers import LoggedCollection, archived_timelines, archiving, settings_for
-from tests.conftest import discard
+from tests.archivers import LoggedCollection, archived_timelines, archiving, back_up_now, restored, settings_for
 from tests.proofs import wait_for
 from tests.timed_writes import TimedWrites, now
 from tools.servers import QdrantServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
-Json = dict[str, Any]
 TICK = timedelta(microseconds=1)
 
 
@@ -41,21 +36,10 @@ def ranges_of(repository: Repository, name: str) -> list[tuple[datetime, datetim
     ]
 
 
-def restored(logged: LoggedCollection, repository: Repository, moment: datetime) -> tuple[Json, set[int]]:
-    target = f"{logged.name}-then"
-    try:
-        request = RestoreRequest(logged.name, target, aliases=[], digest=False, moment=MomentRequest(moment))
-        result = restore([logged.qdrant], [repository], request)
-        return result, {point["id"] for point in logged.qdrant.scroll(target, vectors=False)}
-    finally:
-        discard(logged.qdrant, target)
-
-
 def test_what_is_listed_can_be_restored_and_nothing_else(
     qdrant_server: QdrantServer, repository: Repository, tmp_path: Path
 ) -> None:
     logged = LoggedCollection(qdrant_server, f"w-{secrets.token_hex(6)}", shards=2)
-    request = BackupRequest(logged.name, storage_path=str(qdrant_server.storage_path))
     lives, bases = [TimedWrites(logged.put)], []
     try:
         # Slow enough to look at a backup's last entry after the backup was finished.
@@ -67,7 +51,7 @@ def test_what_is_listed_can_be_restored_and_nothing_else(
                     wait_for(lambda logs=logs: len(archived_timelines(repository, logged.name)) == logs, "the archiver")
                     for _backup in range(backups):
                         lives[-1].wait_for_more()
-                        bases.append(back_up(logged.qdrant, repository, request)["backup_id"])
+                        bases.append(back_up_now(logged, repository))
                 ended = now()
                 wait_for(
                     lambda ended=ended: any(each[1] > ended for each in ranges_of(repository, logged.name)), "its end"
@@ -80,12 +64,12 @@ def test_what_is_listed_can_be_restored_and_nothing_else(
         assert [each[2] for each in ranges] == [bases[:2], bases[2:]]
         for life, (begin, until, _bases) in zip(lives, ranges, strict=True):
             for moment in (begin, begin + (until - begin) / 2, until):
-                result, found = restored(logged, repository, moment)
+                result, found = restored(logged, MomentRequest(moment), repository)
                 assert life.allow(found, moment, resolution=3), (moment, result["moment"])
         assert found == set(lives[-1].written), "the last moment has all of it"
         between = ranges[0][1] + (ranges[1][0] - ranges[0][1]) / 2
         for moment in [*(edge for begin, until, _b in ranges for edge in (begin - TICK, until + TICK)), between]:
             with pytest.raises(MomentNotRestorable):
-                restored(logged, repository, moment)
+                restored(logged, MomentRequest(moment), repository)
     finally:
         logged.qdrant.delete_collection(logged.name)
