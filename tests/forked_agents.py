@@ -55,9 +55,9 @@ for line in sys.stdin:
     arguments, pattern, number = json.loads(line)
     child = os.fork()
     if child == 0:
+        tell({"pid": os.getpid()})
         die_at(pattern, number)
         os._exit(main(arguments))
-    tell({"pid": child})
     tell({"ended": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])})
 """
 

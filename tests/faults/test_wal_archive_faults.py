@@ -63,7 +63,10 @@ SEED = int(os.environ.get("QDRANT_DR_SEED", "5"))
 
 @dataclass
 class Kill:
-    """``number`` - 1 effects after the first one that matches ``pattern``; with something to write and an outage."""
+    """At the effect that is as many as one of ``numbers`` says, from the first one that matches ``pattern`` on.
+
+    ``fresh``: with a log that has just come. ``fault``: what the store does meanwhile.
+    """
 
     pattern: str
     numbers: tuple[int, int]
@@ -129,6 +132,8 @@ def writing(write: Callable[[], object]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("count", "key"), [(KILLS, None), (9, secrets.token_hex(32))], ids=["plain", "encrypted"])
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_an_archiver_that_is_killed_again_and_again_loses_nothing(
     qdrant_server: QdrantServer,
     repository: Repository,
