@@ -180,11 +180,11 @@ def _archive_reasons(rpo: str, rto: str, said: Mapping[str, str]) -> dict[str, s
     interval = said["backup_interval"]
     return {
         "backup_interval": f"With {LOG_RATE:g} MB/s of writes, replayed at {REPLAY_RATE:g} MB/s, {interval} of them"
-        f" take a quarter of the RTO of {rto}; but {duration(SHORTEST_BACKUPS)} to {duration(DAY)}.",
+        f" take a quarter of the RTO of {rto} at most; but {duration(SHORTEST_BACKUPS)} to {duration(DAY)}.",
         "seal_interval": f"A twelfth of the RPO of {rpo}, but {duration(_SHORTEST_SEAL)} to {duration(_LONGEST_SEAL)}.",
         "heartbeat": f"A quarter of the RPO of {rpo}, but at most {duration(_LONGEST_BEAT)}.",
         "backup_warning": f"One and a half times {interval}: one run has failed.",
-        "backup_critical": f"Twice {interval}: there is more of the log to replay than the RTO of {rto} has time for.",
+        "backup_critical": f"Twice {interval}: two runs have failed.",
         "wal_warning": f"Half of the RPO of {rpo}.",
         "wal_critical": f"The RPO of {rpo}.",
     }
