@@ -17,6 +17,7 @@ from typing import Any
 
 from .errors import InvalidInput
 from .formats.layout import check_collection_name
+from .formats.sla import SlaPolicy
 from .formats.times import parse_duration
 from .formats.verification import CONTENT, LEVELS
 from .operations.copy import Choice
@@ -55,7 +56,7 @@ _KINDS = {"int": _COUNT, "float": _NUMBER, "str": _SECONDS, "bool": _FLAG, "list
 
 TOP = {"qdrant": _DICT, "repository": _DICT, "destinations": _LIST, "backup": _DICT, "copy": _DICT, "status": _DICT}
 TOP |= {"nodes": _DICT, "credentials_file": _TEXT, "lock_seconds": _NUMBER, "verify": _DICT, "prune": _DICT}
-TOP |= {"wal_archive": _DICT}
+TOP |= {"wal_archive": _DICT, "sla": (str, list, dict)}
 QDRANT = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(QdrantConnection) if each.name not in _SECRETS}
 REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(StoreLocation) if each.name not in _SECRETS}
 # Keys of encryption themselves stand in files of their own here.
@@ -84,7 +85,7 @@ class AgentConfig:
     ``wait_for_transfers``: seconds that these nodes may take until no shard is being transferred;
     ``require_bucket_check``: as the module ``backup`` has it. ``to_prune``: the repository and the destinations, with
     the pruner's credentials; ``prune``: all ``PRUNE_OPTIONS``. Collections to copy, verify and prune: None for all.
-    ``wal_archive``: None where the logs are not archived.
+    ``wal_archive``: None where the logs are not archived. ``sla``: None where no service levels are given.
     """
 
     qdrant: QdrantConnection
@@ -106,6 +107,7 @@ class AgentConfig:
     warning: float | None
     lock_seconds: float
     wal_archive: ArchiveSettings | None
+    sla: SlaPolicy | None
 
     def is_archived(self, collection: str) -> bool:
         """Whether the log of a collection is to be archived by this host."""
@@ -156,6 +158,7 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
         warning=_age(status, "warning"),
         lock_seconds=float(given.get("lock_seconds", LIFE_SECONDS)),
         wal_archive=_wal_archive(*_wal_archive_section(given, path)),
+        sla=SlaPolicy.parse(given["sla"], f"sla in {path}") if "sla" in given else None,
     )
 
 

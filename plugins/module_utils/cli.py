@@ -20,14 +20,15 @@ from .agent_config import AgentConfig, read_config
 from .cli_archive import archive_wal
 from .cli_backup import backup
 from .cli_commands import copy, list_, prune, status, verify
-from .cli_run import Answer, say
+from .cli_plan import add_plan_command
+from .cli_run import FOUND, Answer, say
 from .cli_wal import add_wal_commands
 from .errors import BucketUnfit, Busy, DamagedBackup, DamagedManifest, DrError, PruneRefused
 from .formats.agent_status import UNKNOWN, WORDS
 from .version import VERSION
 
 DEFAULT_CONFIG = "/etc/qdrant-dr/config.json"
-FAILED, FOUND, BUSY, TERMINATED = 1, 65, 75, 143
+FAILED, BUSY, TERMINATED = 1, 75, 143
 # What stays as it is until somebody mends it: to try again at once only costs.
 _LASTING = (BucketUnfit, DamagedBackup, DamagedManifest, PruneRefused)
 
@@ -110,6 +111,7 @@ def _parser(default_config: str) -> argparse.ArgumentParser:
     command.add_argument("--collection", help="of this collection only")
     command.add_argument("--limit", type=int, help="the newest so many of each collection")
     command.set_defaults(run=list_)
+    add_plan_command(commands, shared)
     command = commands.add_parser("wal", help="look at the write-ahead logs")
     add_wal_commands(command, shared)
     return parser

@@ -14,7 +14,7 @@ from .errors import StoreUnreachable
 from .operations.repository_lock import RepositoryLock
 from .stores.repository import Repository
 
-DONE = 0
+DONE, FOUND = 0, 65
 
 Json = dict[str, Any]
 # The exit code, the whole result with its warnings, and what to print of it.

@@ -33,6 +33,12 @@ class InvalidInput(DrError):
     code = "invalid_input"
 
 
+class SlaNotMet(DrError):
+    """By the arithmetic of the plan, a collection cannot meet its service level."""
+
+    code = "sla_not_met"
+
+
 class MissingDependency(DrError):
     """A Python package that this operation needs is not installed on the host."""
 

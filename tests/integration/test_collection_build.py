@@ -57,6 +57,7 @@ MODULES = {
     "node_info",
     "restore",
     "restore_points",
+    "sla_plan",
     "snapshot",
     "snapshot_info",
     "wal_archive_info",

@@ -252,3 +252,17 @@ def test_wrong_variables_are_refused_before_anything_happens(
     assert refused.changed == 0
     assert near["secret_key"] not in refused.output
     assert keys_in(s3_server, near) == []
+
+
+def test_a_plan_is_shown_and_refused_where_it_does_not_hold(user: User, node: Qdrant, make_collection: Any) -> None:
+    name = make_collection(on=node)
+    assert user.runs("backup", qdrant_backup_collections=[name]).status == 0
+    held = user.runs("plan", qdrant_sla=[{"sla": {"rpo_seconds": "15m", "rto_seconds": 3600}}])
+    assert held.status == 0, held.output
+    assert re.search(rf"{name}: [0-9.]+ MB, grows 0 MB a day; meets its level", held.output)
+    assert held.changed == 0
+    refused = user.runs("plan", qdrant_sla="standard", qdrant_plan_size_gb=2000)
+    assert refused.status == 2
+    assert "CANNOT MEET standard" in refused.output
+    assert "The RTO would be" in refused.output
+    assert "sla is 'gold', which is no tier." in user.runs("plan", qdrant_sla="gold").output

@@ -30,6 +30,7 @@ REPLAY_RATE, LOG_RATE = 20.0, 0.2
 _REPLAY_SHARE = 4
 _SEAL_SHARE, _LONGEST_SEAL, _SHORTEST_SEAL = 12, 60.0, 1.0
 _BEAT_SHARE, _LONGEST_BEAT = 4, 30.0
+_LONGEST_DELAY = 10 * MINUTE
 VERIFY_AGE, DRILL_AGE = 10 * DAY, 35 * DAY
 
 
@@ -38,7 +39,8 @@ class Targets:
     """What to do for a level, and when to raise an alarm. All numbers are seconds.
 
     ``wal_archive``: whether scheduled backups alone cannot meet the RPO. ``seal_interval`` and ``heartbeat``: the
-    archiver's, None without it. ``max_age``: a run finds a younger backup good enough. ``..._warning`` and
+    archiver's, None without it. ``max_age``: a run finds a younger backup good enough. ``randomized_delay``: by
+    which timers spread their starts. ``..._warning`` and
     ``..._critical``: ages of the newest backup, of the end of the archived log (None without it), and of what another
     region has; ``verify_age`` and ``drill_age``: of the last verification and of the last drill, for a warning.
     ``reasons``: a sentence for each of them.
@@ -49,6 +51,7 @@ class Targets:
     backup_interval: float
     max_age: float
     copy_interval: float
+    randomized_delay: float
     seal_interval: float | None
     heartbeat: float | None
     backup_warning: float
@@ -83,6 +86,7 @@ def targets(sla: Sla) -> Targets:
         "backup_interval": interval,
         "max_age": interval * 5 / 6,
         "copy_interval": copies,
+        "randomized_delay": min(copies / 5, _LONGEST_DELAY),
         "seal_interval": max(_SHORTEST_SEAL, min(rpo / _SEAL_SHARE, _LONGEST_SEAL)) if archived else None,
         "heartbeat": min(rpo / _BEAT_SHARE, _LONGEST_BEAT) if archived else None,
         "backup_warning": aged[0],
@@ -168,6 +172,7 @@ def _reasons(sla: Sla, numbers: Mapping[str, Any]) -> dict[str, str]:
         f" least between two scheduled backups: the log {'has to' if archived else 'need not'} be archived.",
         "max_age": f"Five sixths of {said['backup_interval']}, so that no run finds the last backup young enough.",
         "copy_interval": f"A quarter of the RPO of {rpo}, but at least {duration(SHORTEST_COPIES)}.",
+        "randomized_delay": f"A fifth of {said['copy_interval']}, but at most {duration(_LONGEST_DELAY)}.",
         "region_warning": f"Three quarters of the RPO of {rpo}, but at least two times {said['copy_interval']}.",
         "region_critical": f"The RPO of {rpo}, but at least three times {said['copy_interval']}.",
         "verify_age": f"Within {said['verify_age']} a daily verification of 10 % has read everything.",
