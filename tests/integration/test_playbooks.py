@@ -266,3 +266,13 @@ def test_a_plan_is_shown_and_refused_where_it_does_not_hold(user: User, node: Qd
     assert "CANNOT MEET standard" in refused.output
     assert "The RTO would be" in refused.output
     assert "sla is 'gold', which is no tier." in user.runs("plan", qdrant_sla="gold").output
+
+
+def test_a_level_says_how_young_a_backup_is_good_enough(user: User, node: Qdrant, make_collection: Any) -> None:
+    chosen = {"qdrant_backup_collections": [make_collection(on=node)]}
+    assert user.runs("backup", **chosen, qdrant_sla="prototype").changed == 1
+    assert user.runs("backup", **chosen, qdrant_sla="prototype").changed == 0
+    assert user.runs("backup", **chosen, qdrant_sla="prototype", qdrant_backup_max_age="").changed == 1
+    assert user.runs("backup", **chosen).changed == 1
+    refused = user.runs("backup", **chosen, qdrant_sla="prototype", qdrant_backup_max_age="2d")
+    assert (refused.status, "qdrant_backup_max_age is 2d 0h, but qdrant_sla is" in refused.output) == (2, True)

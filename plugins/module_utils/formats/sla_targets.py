@@ -112,12 +112,13 @@ def _step(seconds: float, least: float) -> float:
     return max((step for step in _STEPS if least <= step <= seconds), default=least)
 
 
-def settle(wanted: Targets, explicit: Mapping[str, Any]) -> dict[str, Any]:
+def settle(wanted: Targets, explicit: Mapping[str, Any], names: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What ``wanted`` says, but for what was set by hand, which counts.
 
     Args:
         wanted: the targets.
         explicit: names of targets -> seconds or a duration, or true or false; None and "" for what was not set.
+        names: what errors call them.
 
     Returns:
         ``Targets.as_result()``, with the values that were set, and a reason for each of these.
@@ -130,7 +131,8 @@ def settle(wanted: Targets, explicit: Mapping[str, Any]) -> dict[str, Any]:
     for name, given in explicit.items():
         if given is None or given == "":
             continue
-        value = given if isinstance(given, bool) else parse_duration(given, name)
+        called = (names or {}).get(name, name)
+        value = given if isinstance(given, bool) else parse_duration(given, called)
         if name == "wal_archive" and wanted.wal_archive and not value:
             raise InvalidInput(
                 f"The WAL archive is off, but qdrant_sla is {wanted.sla.title}. {wanted.reasons[name]}",
@@ -138,9 +140,9 @@ def settle(wanted: Targets, explicit: Mapping[str, Any]) -> dict[str, Any]:
             )
         if name in limits and value > limits[name]:
             raise InvalidInput(
-                f"{name} is {duration(value)}, but qdrant_sla is {wanted.sla.title}, which allows at most"
+                f"{called} is {duration(value)}, but qdrant_sla is {wanted.sla.title}, which allows at most"
                 f" {duration(limits[name])}.",
-                f"Set {name} to {duration(limits[name])} or less, leave it out, or choose another level.",
+                f"Set {called} to {duration(limits[name])} or less, leave it out, or choose another level.",
             )
         settled[name] = value
         settled["reasons"] = {**settled["reasons"], name: "Set by hand."}
