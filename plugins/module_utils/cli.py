@@ -19,9 +19,10 @@ from typing import NoReturn
 from .agent_config import AgentConfig, read_config
 from .cli_archive import archive_wal
 from .cli_backup import backup
-from .cli_commands import copy, list_, prune, status, verify
+from .cli_commands import copy, list_, prune, verify
 from .cli_plan import add_plan_command
 from .cli_run import FOUND, Answer, say
+from .cli_status import status
 from .cli_wal import add_wal_commands
 from .errors import BucketUnfit, Busy, DamagedBackup, DamagedManifest, DrError, PruneRefused
 from .formats.agent_status import UNKNOWN, WORDS
@@ -106,6 +107,9 @@ def _parser(default_config: str) -> argparse.ArgumentParser:
     command.add_argument("--once", action="store_true", help="archive what there is now, and end")
     command.set_defaults(run=archive_wal)
     command = commands.add_parser("status", parents=[shared], help="compare the age of the newest backups with the RPO")
+    command.add_argument(
+        "--check", action="store_true", help="judge all regions, logs, verifications and drills by the service levels"
+    )
     command.set_defaults(run=status)
     command = commands.add_parser("list", parents=[shared], help="list the committed backups")
     command.add_argument("--collection", help="of this collection only")

@@ -10,18 +10,16 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from .agent_config import ALL, AgentConfig
+from .agent_config import AgentConfig
 from .cli_run import DONE, Answer, Json, one_run
 from .errors import InvalidInput
 from .formats.verification import CONTENT
-from .operations.agent_status import backup_status
 from .operations.copy import Choice, copy_backups
 from .operations.prune import prune_backups
 from .operations.regions_catalogue import list_backups
 from .operations.verify import VerifyRequest, verify_backups
 from .prune_options import prune_request
 from .stores.location import StoreLocation
-from .stores.qdrant import Qdrant
 from .stores.repository import Repository
 
 
@@ -75,14 +73,6 @@ def prune(config: AgentConfig, options: argparse.Namespace) -> Answer:
         {**result, "warnings": warnings},
         [line for each in result["pruned"] for line in _pruned(each, options)],
     )
-
-
-def status(config: AgentConfig, _options: argparse.Namespace) -> Answer:
-    """Compare the age of the newest backups with the RPO."""
-    names = None if config.collections == [ALL] else config.collections
-    with Qdrant(config.qdrant) as qdrant, Repository(config.repository) as repository:
-        found = backup_status(qdrant, repository, names, config.rpo, config.warning, config.is_archived)
-    return found["status"], found, [found["line"]]
 
 
 def list_(config: AgentConfig, options: argparse.Namespace) -> Answer:

@@ -58,6 +58,7 @@ MODULES = {
     "restore",
     "restore_points",
     "sla_plan",
+    "sla_status",
     "snapshot",
     "snapshot_info",
     "wal_archive_info",

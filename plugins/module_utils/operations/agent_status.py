@@ -13,7 +13,7 @@ from ..errors import QdrantError
 from ..formats.agent_status import duration, judge
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
-from .catalogue import collections_of, freshness, newest_committed
+from .catalogue import backed_up, freshness, newest_committed
 from .share import utc_now
 from .wal_ranges import CollectionArchive, restorable
 
@@ -39,7 +39,7 @@ def backup_status(
     """
     repository.check_access()
     doubts: list[str] = []
-    names = collections if collections is not None else _existing(qdrant, repository, doubts)
+    names = collections if collections is not None else existing_collections(qdrant, repository, doubts)
     newest = {name: newest_committed(repository, name) for name in names}
     found = {name: freshness(one.fields if one else None, now(), rpo) for name, one in newest.items()}
     for name in filter(archived, names):
@@ -58,9 +58,10 @@ def _archive_doubts(archive: CollectionArchive, now: datetime) -> list[str]:
     return [f"{archive.collection}: the archived log ends {duration(behind)} ago"] if behind > _ARCHIVE_SECONDS else []
 
 
-def _existing(qdrant: Qdrant, repository: Repository, doubts: list[str]) -> list[str]:
+def existing_collections(qdrant: Qdrant, repository: Repository, doubts: list[str]) -> list[str]:
+    """Those of the node; where it does not answer, which is added to ``doubts``, those that have backups."""
     try:
         return sorted(qdrant.collections())
     except QdrantError as error:
         doubts.append(f"the node could not be asked for its collections: {error.detail.rstrip('.')}")
-    return [name for name in collections_of(repository) if newest_committed(repository, name) is not None]
+    return backed_up(repository)

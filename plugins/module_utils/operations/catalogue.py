@@ -50,6 +50,11 @@ def newest_committed(repository: Repository, collection: str) -> Manifest | None
     return None
 
 
+def backed_up(repository: Repository) -> list[str]:
+    """The names of the collections that have a backup with a valid manifest."""
+    return [name for name in collections_of(repository) if newest_committed(repository, name) is not None]
+
+
 def committed_ids(repository: Repository, collection: str) -> set[str]:
     """Ids of backups that have a manifest, valid or not."""
     return set(read_backups(repository, collection).manifests)

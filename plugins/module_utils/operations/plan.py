@@ -22,7 +22,7 @@ from ..formats.prices import Prices
 from ..formats.sla import Sla, SlaPolicy
 from ..formats.sla_targets import DAY, targets
 from ..stores.repository import Repository
-from .catalogue import collections_of, newest_committed
+from .catalogue import backed_up, newest_committed
 from .drill_records import drills_of
 from .regions_catalogue import list_backups
 
@@ -68,7 +68,7 @@ def make_plans(
     """
     first = regions[0]
     first.check_access()
-    names = request.collections if request.collections is not None else _backed_up(first)
+    names = request.collections if request.collections is not None else backed_up(first)
     levels = {name: request.policy.of(name) for name in names}
     plans, titles = [], {}
     for name, sla in levels.items():
@@ -85,10 +85,6 @@ def make_plans(
     if refuse:
         refuse_unmet(result, titles)
     return result
-
-
-def _backed_up(repository: Repository) -> list[str]:
-    return [name for name in collections_of(repository) if newest_committed(repository, name) is not None]
 
 
 def _schedule(sla: Sla, request: PlanRequest, archived: bool | None) -> Schedule:
