@@ -65,7 +65,7 @@ MASTER_KEY = dict.fromkeys(("key_file", "kms_key_id", "kms_endpoint_url", "kms_r
 BACKUP = {"collections": _LIST, "max_age": _SECONDS, "storage_path": _TEXT, "snapshots_path": _TEXT}
 BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT, "wait_for_transfers": _NUMBER, "require_bucket_check": _FLAG}
 COPY = {"collections": _LIST, "newest": _COUNT}
-STATUS = {"rpo": _SECONDS, "warning": _SECONDS}
+STATUS = {"rpo": _SECONDS, "warning": _SECONDS, "metrics_path": _TEXT}
 VERIFY = {"collections": _LIST, "level": _TEXT, "sample_percent": _NUMBER, "repair": _FLAG}
 SECTIONS = {"backup": BACKUP, "copy": COPY, "status": STATUS, "verify": VERIFY}
 WAL_ARCHIVE = {"collections": _LIST, "storage_path": _TEXT, "state_path": _TEXT, "spool_path": _TEXT}
@@ -86,6 +86,7 @@ class AgentConfig:
     ``require_bucket_check``: as the module ``backup`` has it. ``to_prune``: the repository and the destinations, with
     the pruner's credentials; ``prune``: all ``PRUNE_OPTIONS``. Collections to copy, verify and prune: None for all.
     ``wal_archive``: None where the logs are not archived. ``sla``: None where no service levels are given.
+    ``metrics_path``: a file for Prometheus' textfile collector, None for none.
     """
 
     qdrant: QdrantConnection
@@ -108,6 +109,7 @@ class AgentConfig:
     lock_seconds: float
     wal_archive: ArchiveSettings | None
     sla: SlaPolicy | None
+    metrics_path: str | None
 
     def is_archived(self, collection: str) -> bool:
         """Whether the log of a collection is to be archived by this host."""
@@ -158,6 +160,7 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
         warning=_age(status, "warning"),
         lock_seconds=float(given.get("lock_seconds", LIFE_SECONDS)),
         wal_archive=_wal_archive(*_wal_archive_section(given, path)),
+        metrics_path=status.get("metrics_path"),
         sla=SlaPolicy.parse(given["sla"], f"sla in {path}") if "sla" in given else None,
     )
 

@@ -22,7 +22,7 @@ from .cli_backup import backup
 from .cli_commands import copy, list_, prune, verify
 from .cli_plan import add_plan_command
 from .cli_run import FOUND, Answer, say
-from .cli_status import status
+from .cli_status import metrics, status
 from .cli_wal import add_wal_commands
 from .errors import BucketUnfit, Busy, DamagedBackup, DamagedManifest, DrError, PruneRefused
 from .formats.agent_status import UNKNOWN, WORDS
@@ -111,6 +111,8 @@ def _parser(default_config: str) -> argparse.ArgumentParser:
         "--check", action="store_true", help="judge all regions, logs, verifications and drills by the service levels"
     )
     command.set_defaults(run=status)
+    command = commands.add_parser("metrics", parents=[shared], help="write what status --check sees for Prometheus")
+    command.set_defaults(run=metrics)
     command = commands.add_parser("list", parents=[shared], help="list the committed backups")
     command.add_argument("--collection", help="of this collection only")
     command.add_argument("--limit", type=int, help="the newest so many of each collection")

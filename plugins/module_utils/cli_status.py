@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from pathlib import Path
 
 from .agent_config import ALL, AgentConfig
-from .cli_run import Answer
+from .cli_run import DONE, Answer
+from .errors import InvalidInput
 from .formats.watch import limits_of
+from .formats.watch_metrics import watch_metrics
 from .operations.agent_status import backup_status, existing_collections
 from .operations.share import utc_now
 from .operations.watch import watch
+from .stores.agent_files import write_file
 from .stores.qdrant import Qdrant
 from .stores.repository import Repository
 
@@ -26,6 +30,21 @@ def status(config: AgentConfig, options: argparse.Namespace) -> Answer:
     with Qdrant(config.qdrant) as qdrant, Repository(config.repository) as repository:
         found = backup_status(qdrant, repository, names, config.rpo, config.warning, config.is_archived)
     return found["status"], found, [found["line"]]
+
+
+def metrics(config: AgentConfig, options: argparse.Namespace) -> Answer:
+    """Write what ``status --check`` sees to a file for Prometheus; what is wrong is no failure of this."""
+    if config.metrics_path is None:
+        raise InvalidInput(
+            f"{options.config} names no file for metrics.",
+            "Set qdrant_agent_metrics_path and apply the role qdrant_agent.",
+        )
+    _code, found, lines = _watched(config)
+    levels = {name: config.sla.of(name) for name in found["collections"]} if config.sla else {}
+    known = {name: level.as_result() for name, level in levels.items() if level is not None}
+    text = watch_metrics(config.repository.cluster, found, known, utc_now())
+    write_file(Path(config.metrics_path), text, 0o644)
+    return DONE, {**found, "metrics_path": config.metrics_path}, lines
 
 
 def _watched(config: AgentConfig) -> Answer:

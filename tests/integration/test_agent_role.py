@@ -47,6 +47,7 @@ WHEN = {
     "copy": "*-*-* 00/6:00:00 UTC",
     "verify": "*-*-* 04:00:00 UTC",
     "prune": "*-*-* 05:00:00 UTC",
+    "metrics": "*-*-* *:00/5:00 UTC",
 }
 
 Json = dict[str, Any]
@@ -78,6 +79,7 @@ def variables(folder: Path) -> Json:
         "qdrant_agent_config_dir": str(folder / "etc"),
         "qdrant_agent_command": str(folder / "qdrant-dr"),
         "qdrant_agent_unit_dir": str(folder),
+        "qdrant_agent_metrics_path": str(folder / "metrics" / "watch.prom"),
         "qdrant_agent_python": sys.executable,
         # What the agent imports late is not needed here, and a network neither.
         "qdrant_agent_packages": ["pip"],
@@ -149,6 +151,7 @@ def test_the_files_are_what_the_agent_reads(host: Path) -> None:
     assert (config.qdrant.url, config.qdrant.api_key) == ("http://127.0.0.1:6333", SECRETS["api_key"])
     assert (config.collections, config.backup["max_age"], config.rpo) == (["all"], 20 * 3600, 26 * 3600)
     assert config.copy_newest == 1
+    assert config.metrics_path == str(host / "metrics" / "watch.prom")
     assert config.verify == VerifyRequest(None, Choice(newest=None), "content", 10.0, repair=True)
     pruned = dataclasses.replace(config.repository, **PRUNER)
     assert config.to_prune == [pruned, *config.destinations]
@@ -194,6 +197,7 @@ def test_systemd_understands_the_units(host: Path, name: str) -> None:
     assert "\nSuccessExitStatus=75\n" in service
     assert "\nRestart=on-failure\n" in service, "after a boot Qdrant may not answer yet"
     assert "\nRestartPreventExitStatus=2 65\n" in service, "damage would be read again and again"
+    assert (f"\nReadWritePaths={host}/metrics\n" in service) == (name == "metrics")
     assert "\nProtectProc=" not in service, "a backup of another user would look interrupted"
 
 

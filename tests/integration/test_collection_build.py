@@ -35,6 +35,7 @@ SHIPPED = {
     "bindep.txt",
     "changelogs",
     "docs",
+    "extensions",
     "meta",
     "playbooks",
     "plugins",

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -171,3 +173,31 @@ def test_the_check_without_levels_looks_at_all_regions(
     assert host.runs("status").returncode == 0
     answer = host.runs("status", "--check")
     assert (answer.returncode, answer.stdout) == (2, "CRITICAL: docs: standby has no backup\n")
+
+
+@pytest.mark.qdrant
+def test_metrics_are_written_for_another_user_to_read(
+    agent: Callable[..., Agent], qdrant: Qdrant, repository: Repository, standby: Repository, tmp_path: Path
+) -> None:
+    make_backup(repository, "docs", made(timedelta(hours=2)))
+    make_backup(repository, "logs", made(timedelta(hours=2)))
+    path = tmp_path / "watch.prom"
+    host = agent(qdrant, repository, standby, backup={"collections": ["docs", "logs"]})
+    assert "names no file for metrics" in host.runs("metrics").stderr
+    host.config |= {"status": {"metrics_path": str(path)}, "sla": [{"collections": ["docs"], "sla": "prototype"}]}
+    mask = os.umask(0o077)
+    try:
+        done = host.runs("metrics")
+    finally:
+        os.umask(mask)
+    assert done.returncode == 0, "what is wrong is not for this to say"
+    assert path.stat().st_mode & 0o777 == 0o644
+    text = path.read_text(encoding="utf-8")
+    assert 'qdrant_dr_status{cluster="production",collection="docs"} 2\n' in text
+    assert 'qdrant_dr_sla_seconds{cluster="production",collection="docs",objective="rpo"} 86400\n' in text
+    assert 'qdrant_dr_region_reachable{cluster="production",collection="docs",region="standby"} 1\n' in text
+    begun = float(re.search(r'backup_timestamp_seconds\{[^}]*"docs"\} (\S+)', text)[1])  # type: ignore[index]
+    assert abs(datetime.now(timezone.utc).timestamp() - begun - 7200) < 60
+    host.config["status"]["metrics_path"] = str(tmp_path / "nowhere" / "watch.prom")
+    failed = host.runs("metrics")
+    assert (failed.returncode, "cannot be written" in failed.stderr) == (1, True)

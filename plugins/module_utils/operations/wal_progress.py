@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ..formats.exposition import COUNTER, GAUGE, family
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog
 from ..formats.wal_positions import Position, Positions
@@ -17,7 +19,6 @@ from ..version import TOOL
 from .wal_follower import Round, Sealed
 
 Shard = tuple[str, int]
-_PREFIX = "qdrant_dr_wal_"
 
 
 @dataclass
@@ -107,26 +108,21 @@ def positions_of(cluster: str, collection: str, replica: str, shards: dict[int, 
 
 
 def metrics(shards: dict[Shard, Progress], totals: Totals, uptime: float, now: datetime) -> bytes:
-    """The text for Prometheus' textfile collector.
-
-    Source: Prometheus, "Exposition formats", text-based format.
-    """
+    """The text for Prometheus' textfile collector."""
     lines: list[str] = []
 
-    def add(name: str, kind: str, text: str, values: dict[str, float]) -> None:
-        lines.append(f"# HELP {_PREFIX}{name} {text}")
-        lines.append(f"# TYPE {_PREFIX}{name} {kind}")
-        lines.extend(f"{_PREFIX}{name}{labels} {value:.15g}" for labels, value in values.items())
+    def add(name: str, kind: str, text: str, values: Iterable[tuple[Mapping[str, object], float]]) -> None:
+        lines.extend(family(f"wal_{name}", kind, text, values))
 
-    each = {_labels(progress.log): progress for _shard, progress in sorted(shards.items())}
-    lags = {labels: round(progress.lag(uptime), 3) for labels, progress in each.items()}
-    add("lag_seconds", "gauge", "Age of the oldest write that may not be archived.", lags)
-    behind: dict[str, float] = {labels: progress.behind for labels, progress in each.items()}
-    add("entries_behind", "gauge", "Entries that were read and are not archived.", behind)
-    last: dict[str, float] = {labels: p.last for labels, p in each.items() if p.last is not None}
-    add("last_index", "gauge", "Index of the last archived entry.", last)
-    needed: dict[str, float] = {f'{{collection="{_escaped(name)}"}}': 1 for name in totals.base_needed}
-    add("base_needed", "gauge", "Collections whose archive needs a new backup to begin from.", needed)
+    each = [(_labels(progress.log), progress) for _shard, progress in sorted(shards.items())]
+    lags = [(labels, round(progress.lag(uptime), 3)) for labels, progress in each]
+    add("lag_seconds", GAUGE, "Age of the oldest write that may not be archived.", lags)
+    behind = [(labels, float(progress.behind)) for labels, progress in each]
+    add("entries_behind", GAUGE, "Entries that were read and are not archived.", behind)
+    last = [(labels, float(progress.last)) for labels, progress in each if progress.last is not None]
+    add("last_index", GAUGE, "Index of the last archived entry.", last)
+    needed = [({"collection": name}, 1.0) for name in totals.base_needed]
+    add("base_needed", GAUGE, "Collections whose archive needs a new backup to begin from.", needed)
     for name, text, value in (
         ("entries_total", "Entries archived.", totals.entries),
         ("chunks_total", "Objects with entries stored.", totals.chunks),
@@ -135,17 +131,13 @@ def metrics(shards: dict[Shard, Progress], totals: Totals, uptime: float, now: d
         ("upload_errors_total", "Uploads that failed.", totals.upload_errors),
         ("read_errors_total", "Polls that failed.", totals.read_errors),
     ):
-        add(name, "counter", text, {"": value})
-    add("spool_bytes", "gauge", "Bytes that wait on this host's disk.", {"": totals.spool_bytes})
-    add("spool_full", "gauge", "Whether the spool has no room, so that the logs wait.", {"": totals.spool_full})
-    add("memory_bytes", "gauge", "Bytes that wait in memory.", {"": totals.memory_bytes})
-    add("updated_timestamp_seconds", "gauge", "When this file was written.", {"": round(now.timestamp(), 3)})
+        add(name, COUNTER, text, [({}, value)])
+    add("spool_bytes", GAUGE, "Bytes that wait on this host's disk.", [({}, totals.spool_bytes)])
+    add("spool_full", GAUGE, "Whether the spool has no room, so that the logs wait.", [({}, totals.spool_full)])
+    add("memory_bytes", GAUGE, "Bytes that wait in memory.", [({}, totals.memory_bytes)])
+    add("updated_timestamp_seconds", GAUGE, "When this file was written.", [({}, round(now.timestamp(), 3))])
     return ("\n".join(lines) + "\n").encode()
 
 
-def _labels(log: ReplicaLog) -> str:
-    return f'{{collection="{_escaped(log.collection)}",shard="{log.shard}",replica="{_escaped(log.replica)}"}}'
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _labels(log: ReplicaLog) -> dict[str, object]:
+    return {"collection": log.collection, "shard": log.shard, "replica": log.replica}

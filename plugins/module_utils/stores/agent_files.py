@@ -121,6 +121,8 @@ def _write(path: Path, data: bytes | bytearray, mode: int) -> None:
     unfinished = path.parent / f"{_UNFINISHED}{secrets.token_hex(6)}"
     try:
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        # Whatever the umask: others are to read it, or not.
+        os.fchmod(handle, mode)
         with open(handle, "wb") as file:
             file.write(data)
             file.flush()
