@@ -37,7 +37,7 @@ def add_plan_command(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def plan(config: AgentConfig, options: argparse.Namespace) -> Answer:
-    """Plan the collections that are backed up, with the log archived as the configuration has it."""
+    """Plan the collections that are backed up, with the log archived as this host does it."""
     policy = SlaPolicy.parse(options.sla, "--sla") if options.sla is not None else config.sla
     if policy is None:
         raise InvalidInput(
@@ -46,7 +46,7 @@ def plan(config: AgentConfig, options: argparse.Namespace) -> Answer:
         )
     names = [options.collection] if options.collection is not None else config.collections
     given = {
-        "schedule": None,
+        "schedule": {"seal_interval": config.wal_archive.seal_interval} if config.wal_archive is not None else None,
         "size_gb": options.size_gb,
         "keep_days": options.keep_days,
         "rates": _numbers(options.rate, "--rate", RATES),

@@ -146,6 +146,15 @@ def test_the_agent_plans_what_it_backs_up(agent: Callable[..., Agent], repositor
         False,
         ["interval", "delay", "backup"],
     )
+    paths = dict.fromkeys(("storage_path", "state_path", "spool_path"), "/nowhere")
+    host.config["wal_archive"] = {**paths, "seal_interval": 7}
+    archived = json.loads(host.runs("plan", "--sla", "standard", "--json").stdout)["plans"][0]
+    assert [(part["name"], part["seconds"]) for part in archived["rpo"]["parts"]] == [
+        ("poll", 1),
+        ("seal", 7),
+        ("upload", 1),
+    ]
+    del host.config["wal_archive"]
     slow = host.runs("plan", "--size-gb", "9000", "--rate", "restore=80", "--price", "storage_per_gb_month=0.01")
     assert slow.returncode == 65
     assert "restore 1d 7h (9 TB at 80 MB/s)" in slow.stdout
