@@ -16,7 +16,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
 from tests.made_backups import as_option, location_on, make_backup, manifest_of
-from tests.made_drills import drill_record, store_drill
+from tests.stored_drills import drill_record, store_drill
 from tools.servers import SeaweedServer
 
 pytestmark = pytest.mark.s3

@@ -27,7 +27,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.reposit
 from tests.agent_process import Agent
 from tests.archivers import LoggedCollection
 from tests.made_backups import as_option, location_on, make_backup
-from tests.made_drills import drill_record, store_drill
+from tests.stored_drills import drill_record, store_drill
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = pytest.mark.s3

@@ -12,6 +12,9 @@ from urllib.parse import quote
 from ..errors import InvalidInput
 
 MANIFEST = "manifest.json"
+DRILL_RECORD, DRILL_PAGE, DRILL_TEXT, DRILL_SIGNATURE = "record.json", "report.html", "report.md", "record.json.sig"
+# The page that lists the drills of all collections.
+DRILLS_PAGE = "drills.html"
 _ID = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z-[0-9a-f]{6}")
 _STAMP = "%Y%m%dT%H%M%S"
 
@@ -157,6 +160,16 @@ def keys_prefix(collection: str) -> str:
 def keys_key(collection: str, backup_id: str) -> str:
     """The data keys of a backup, wrapped again after it was made."""
     return f"{keys_prefix(collection)}{backup_id}.json"
+
+
+def drills_prefix(collection: str) -> str:
+    """The folder of all drills of one collection. No prune, copy or sweep looks into it."""
+    return f"{collection_prefix(collection)}drills/"
+
+
+def drill_key(collection: str, drill_id: str, name: str = DRILL_RECORD) -> str:
+    """A file of one drill; its record is written last, and without it there is no drill."""
+    return f"{drills_prefix(collection)}{drill_id}/{name}"
 
 
 def record_keys(collection: str, backup_id: str) -> list[str]:

@@ -154,7 +154,7 @@ def require_cryptography() -> None:
     except ImportError as error:
         raise MissingDependency(
             f"The Python package cryptography is missing: {error}.",
-            "Install cryptography >= 42 for the Python that runs this module, or leave client_encryption out.",
+            "Install cryptography >= 42 for the Python that runs this module, or leave out the option that needs it.",
         ) from error
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.drill_glance import DrillGlance
-from tests.made_drills import drill_record
+from tests.stored_drills import drill_record
 
 DRILL = "20261120T100000Z-aaaaaa"
 

@@ -1,0 +1,206 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The drills that repositories hold, and which collections are due for one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..errors import IntegrityError, ObjectNotFound, StoreError, StoreUnreachable
+from ..formats import drill_record, layout
+from ..stores.repository import Repository
+from .catalogue import READERS, collections_of, committed_ids
+
+Json = dict[str, Any]
+
+
+@dataclass
+class FoundDrills:
+    """``records``: (collection, drill id) -> the record; ``regions``: who holds it; ``damaged`` and ``unreachable``
+    name what could not be read, as ``{region, collection, drill_id, reason}`` and ``{region, reason}``."""
+
+    records: dict[tuple[str, str], Json] = field(default_factory=dict)
+    regions: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    damaged: list[Json] = field(default_factory=list)
+    unreachable: list[Json] = field(default_factory=list)
+
+    def newest_first(self) -> list[Json]:
+        """The records by the time of their declaration."""
+        return sorted(
+            self.records.values(), key=lambda record: (record["drill_id"], record["collection"]), reverse=True
+        )
+
+
+@dataclass(frozen=True)
+class DrillQuery:
+    """What to list: the drills of ``collection`` (None: of all), the newest ``limit`` of each.
+
+    ``days``: within which each of ``protected`` (None: what has a backup) should be drilled. ``whole``: with records.
+    """
+
+    collection: str | None
+    limit: int | None
+    days: int
+    protected: Sequence[str] | None
+    whole: bool = False
+
+
+def list_drills(regions: Sequence[Repository], query: DrillQuery, now: datetime) -> Json:
+    """What the module ``drill_info`` returns. Raises what ``find_drills`` does."""
+    found = find_drills(regions, query.collection, limit=query.limit)
+    records = found.newest_first()
+    protected = query.protected
+    if protected is None:
+        protected = protected_collections(regions) if query.collection is None else [query.collection]
+    coverage, due = coverage_of(records, protected, query.days, now)
+    return {
+        "drills": [_listed(record, found, query.whole) for record in records],
+        "due": due,
+        "coverage": coverage,
+        "damaged": found.damaged,
+        "unreachable": found.unreachable,
+    }
+
+
+def _listed(record: Json, found: FoundDrills, whole: bool) -> Json:
+    regions = found.regions[record["collection"], record["drill_id"]]
+    return {**summary_of(record), "regions": regions, **({"record": record} if whole else {})}
+
+
+def find_drills(
+    regions: Sequence[Repository],
+    collection: str | None = None,
+    before: str | None = None,
+    limit: int | None = None,
+) -> FoundDrills:
+    """The drills of one collection, or of all, in the union of the regions.
+
+    ``before``: only those whose id is smaller; ``limit``: the newest so many of each collection.
+    A record that its sidecar does not prove counts as damaged; the copy of another region then takes its place.
+    Raises StoreUnreachable where no region could be asked; the error of a single one is raised itself.
+    """
+    found, errors = FoundDrills(), []
+    for region in regions:
+        try:
+            if len(regions) > 1:
+                region.require_connection()
+            for name in collections_of(region) if collection is None else [collection]:
+                _read_drills(region, name, before, limit, found)
+        except StoreError as error:
+            errors.append(error)
+            found.unreachable.append({"region": region.name, "reason": error.detail})
+    if len(errors) == len(regions):
+        raise (
+            errors[0]
+            if len(errors) == 1
+            else StoreUnreachable(
+                f"No repository could be read. {'; '.join(error.detail for error in errors)}",
+                "Make at least one of them reachable.",
+            )
+        )
+    return found
+
+
+def _read_drills(
+    region: Repository, collection: str, before: str | None, limit: int | None, found: FoundDrills
+) -> None:
+    ids = sorted(filter(layout.is_backup_id, region.folders(layout.drills_prefix(collection))), reverse=True)
+    chosen = [drill_id for drill_id in ids if before is None or drill_id < before][:limit]
+    with ThreadPoolExecutor(READERS, thread_name_prefix="drills") as threads:
+        answers = threads.map(lambda drill_id: _answer(region, collection, drill_id), chosen)
+        for drill_id, answer in zip(chosen, answers, strict=True):
+            if isinstance(answer, IntegrityError):
+                names = {"region": region.name, "collection": collection, "drill_id": drill_id}
+                found.damaged.append({**names, "reason": answer.detail})
+            elif answer is not None:
+                found.records.setdefault((collection, drill_id), answer)
+                found.regions.setdefault((collection, drill_id), []).append(region.name)
+
+
+def _answer(region: Repository, collection: str, drill_id: str) -> Json | IntegrityError | None:
+    """The record; None for a drill that is not committed."""
+    try:
+        return read_drill(region, collection, drill_id)
+    except ObjectNotFound:
+        return None
+    except IntegrityError as error:
+        return error
+
+
+def read_drill(region: Repository, collection: str, drill_id: str) -> Json:
+    """The record of one drill. Raises ObjectNotFound, StoreError, or IntegrityError for one that is not as written."""
+    key = layout.drill_key(collection, drill_id)
+    data = region.get(key)
+    if region.get(layout.sidecar_key(key)) != layout.sidecar(key, hashlib.sha256(data).hexdigest()):
+        raise IntegrityError(f"{region.url(key)} was altered: it has not the SHA-256 of its sidecar.")
+    record = drill_record.parse(data)
+    if (record["collection"], record["drill_id"]) != (collection, drill_id):
+        raise IntegrityError(f"{region.url(key)} is the record of another drill.")
+    return record
+
+
+def summary_of(record: Json) -> Json:
+    """What a list of drills shows of one."""
+    declared = record["declared"]
+    return {
+        "drill_id": record["drill_id"],
+        "run_id": record["run_id"],
+        "cluster": record["cluster"],
+        "collection": record["collection"],
+        "declared_at": declared["at"],
+        "scenario": declared["scenario"],
+        "trigger": declared["trigger"],
+        "operator": declared["operator"],
+        "verdict": record["verdict"],
+        "rto_seconds": record["rto_seconds"],
+        "rpo_seconds": record["rpo_seconds"],
+        "sla": record["sla"],
+        "open_findings": drill_record.open_findings(record),
+        "record_sha256": drill_record.digest(record),
+    }
+
+
+def previous_of(records: Sequence[Json]) -> list[Json]:
+    """What a record remembers of those before it; ``records`` are newest first."""
+    names = ("drill_id", "verdict", "rto_seconds", "rpo_seconds")
+    return [
+        {**{name: record[name] for name in names}, "declared_at": record["declared"]["at"]}
+        for record in reversed(records[: drill_record.REMEMBERED - 1])
+    ]
+
+
+def protected_collections(regions: Sequence[Repository]) -> list[str]:
+    """The collections that have a committed backup in a region that answers."""
+    names = set()
+    for region in regions:
+        try:
+            names |= {name for name in collections_of(region) if committed_ids(region, name)}
+        except StoreError:
+            continue
+    return sorted(names)
+
+
+def coverage_of(records: Sequence[Json], protected: Sequence[str], days: int, now: datetime) -> tuple[Json, list[str]]:
+    """The coverage as a record has it, and the collections that are due: those longest without a drill first.
+
+    A drill counts whatever its verdict was. ``now`` is aware.
+    """
+    last: dict[str, datetime] = {}
+    for record in records:
+        time = layout.backup_time(record["drill_id"])
+        last[record["collection"]] = max(time, last.get(record["collection"], time))
+    begin = now - timedelta(days=days)
+    within = {
+        name: last[name].date().isoformat() if name in last and last[name] >= begin else None for name in protected
+    }
+    long_ago = datetime.min.replace(tzinfo=now.tzinfo)
+    due = sorted(
+        (name for name in protected if within[name] is None), key=lambda name: (last.get(name, long_ago), name)
+    )
+    return {"protected": list(protected), "drilled_within": within, "days": days}, due
