@@ -181,7 +181,7 @@ requirements:
 
 class ModuleDocFragment:
     """Fragments: DOCUMENTATION (option O(repository)), SOURCES and REGIONS (ordered lists), COPY (source, targets),
-    INFO (one repository or a list)."""
+    INFO (one repository or a list), DRILLS (an optional list)."""
 
 
 # Set from outside, because ansible-test takes every assignment inside of that class for literal YAML.
@@ -214,5 +214,10 @@ ModuleDocFragment.INFO = (
     "options:\n"
     + _option("repository", "    - The repository to look at. Give this or O(repositories).", required=False)
     + _list_option("repositories", "    - The repositories of all regions, in the order of preference.", required=False)
+    + _REQUIREMENTS
+)
+ModuleDocFragment.DRILLS = (
+    "options:\n"
+    + _list_option("repositories", "    - The repositories of all regions that hold the drills.", required=False)
     + _REQUIREMENTS
 )
