@@ -42,5 +42,5 @@ def drill_record(collection: str = "docs", drill_id: str = "20261120T100000Z-aaa
 
 def store_drill(repository: Repository, record: dict[str, Any]) -> None:
     """Put a record where its drill would have put it."""
-    key = layout.drill_record_key(record["collection"], record["drill_id"])
+    key = layout.drill_key(record["collection"], record["drill_id"])
     repository.put(key, json.dumps(record).encode())

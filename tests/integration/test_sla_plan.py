@@ -45,7 +45,7 @@ def test_sizes_and_rates_are_those_that_were_measured(repository: Repository, ru
     write_manifest(repository, WEDNESDAY, SIZE + 2_000_000, "2026-11-25T02:00:10Z")
     store_drill(repository, drill_record(drill_id=TUESDAY))
     # A newer one that is damaged, and a folder of one that never wrote its record.
-    repository.put(layout.drill_record_key("docs", WEDNESDAY), b"{")
+    repository.put(layout.drill_key("docs", WEDNESDAY), b"{")
     repository.put(layout.drills_prefix("docs") + "20261126T020000Z-dddddd/report.md", b"")
     plan = run_module("sla_plan", {"repository": as_option(repository.location), "sla": "standard"})["plans"][0]
     assert (plan["size"], plan["growth_per_day"]) == (SIZE + 2_000_000, 1_000_000)

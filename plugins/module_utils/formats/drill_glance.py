@@ -12,12 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import InvalidInput
+from .drill_record import KIND, SCHEMA_VERSION, VERDICTS
 from .times import parse_moment
 
-SCHEMA_VERSION = 1
-KIND = "vectorops.qdrant_dr/drill"
-PASS, FINDINGS, FAIL = "PASS", "PASS WITH FINDINGS", "FAIL"
-VERDICTS = (PASS, FINDINGS, FAIL)
 # Bytes; with fewer, what is the same for every size takes most of the time, and says nothing of larger ones.
 LEAST_MEASURED = 100e6
 # Stages on the way to the first correct answer that take as long whatever the size.

@@ -142,16 +142,6 @@ def verified_key(collection: str, backup_id: str) -> str:
     return f"{verified_prefix(collection)}{backup_id}.json"
 
 
-def drills_prefix(collection: str) -> str:
-    """The folder of all drills of one collection."""
-    return f"{collection_prefix(collection)}drills/"
-
-
-def drill_record_key(collection: str, drill_id: str) -> str:
-    """What a drill found, written last; a drill's id has the form of a backup's."""
-    return f"{drills_prefix(collection)}{drill_id}/record.json"
-
-
 def keys_prefix(collection: str) -> str:
     """The folder of data keys that were wrapped again."""
     return f"{check_collection_name(collection)}/keys/"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .agent_status import CRITICAL, OK, WARNING, WORDS, duration
-from .drill_glance import FAIL
+from .drill_record import FAIL
 from .sla import Sla
 from .sla_targets import targets
 from .verification import GOOD_RESULTS

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from .drill_glance import FAIL
+from .drill_record import FAIL
 from .exposition import GAUGE, family
 from .verification import GOOD_RESULTS
 

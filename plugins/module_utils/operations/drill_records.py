@@ -18,7 +18,7 @@ def drills_of(repository: Repository, collection: str) -> Iterator[DrillGlance]:
     ids = filter(layout.is_backup_id, repository.folders(layout.drills_prefix(collection)))
     for drill_id in sorted(ids, reverse=True):
         try:
-            data = repository.get(layout.drill_record_key(collection, drill_id))
+            data = repository.get(layout.drill_key(collection, drill_id))
         except ObjectNotFound:
             continue
         glance = DrillGlance.parse(data, drill_id)
