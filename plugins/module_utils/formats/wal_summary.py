@@ -74,7 +74,8 @@ class Summary:
         counts = {name: value[name] for name in _COUNTS}
         vectors = tuple((tuple(names), count) for names, count in value["vectors"])
         upserts = [count for _names, count in vectors]
-        if not all(type(count) is int and 0 <= count <= entries for count in (*counts.values(), *upserts)):
+        told = (*counts.values(), *upserts)
+        if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= entries for n in told):
             raise ValueError("it has a count that is none")
         if sum(counts[name] for name in _KINDS) + sum(upserts) > entries:
             raise ValueError("it tells of more entries than there are")
