@@ -68,7 +68,7 @@ def damaged_at(data: bytes, offsets: set[int]) -> bytes:
 
 
 @given(data=st.data(), size=st.integers(1, 95), prefetch=st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_two_sources_damaged_in_different_parts_give_one_whole_object(
     data: st.DataObject, size: int, prefetch: int
 ) -> None:

@@ -116,7 +116,7 @@ class Archive:
             self.next = new.entries.stop
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STEPS)
 def test_every_entry_is_read_once_or_told_as_lost(steps: list[tuple[str, int | None]]) -> None:
     folder = Path(tempfile.mkdtemp())

@@ -118,7 +118,7 @@ def test_the_offset_of_the_log_is_that_of_its_header() -> None:
         assert list(shorter.members()) == list(sink.members())[:-1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 20_000), max_size=12))
 def test_every_chunking_gives_the_same_archives(cuts: list[int]) -> None:
     archive = joined(snapshot_members(two_shards()))

@@ -84,7 +84,7 @@ def small_archive() -> bytes:
 SMALL = small_archive()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, len(SMALL)), max_size=20))
 def test_every_chunking_gives_the_same(cuts: list[int]) -> None:
     whole, pieces = Collected().take(SMALL), Collected().take(SMALL, cuts)
