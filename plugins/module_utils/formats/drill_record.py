@@ -26,6 +26,8 @@ SCHEMA_VERSION = 1
 KIND = "vectorops.qdrant_dr/drill"
 PASS, WITH_FINDINGS, FAIL = VERDICTS = ("PASS", "PASS WITH FINDINGS", "FAIL")
 STAGES = ("isolate", "locate", "restore", "replay", "verify", "first_query", "controls", "cleanup")
+# What the caller of a drill has to do before its stages, such as provision the target.
+PREPARE = "prepare"
 # What follows the first correct answer does not count into the RTO.
 UNCOUNTED = ("controls", "cleanup")
 # How many drills a report looks back on, itself included.
@@ -77,7 +79,7 @@ FIELDS: Json = {
     },
     "sla": {"tier": Maybe("text"), "rpo_seconds": "number", "rto_seconds": "number"},
     "verdict": OneOf(VERDICTS),
-    "failed_stage": Maybe(OneOf(STAGES)),
+    "failed_stage": Maybe(OneOf((PREPARE, *STAGES))),
     "failure": Maybe({"code": "text", "detail": "text", "hint": "text"}),
     "rto_seconds": Maybe("number"),
     "rpo_seconds": Maybe("number"),
@@ -138,7 +140,7 @@ FIELDS: Json = {
             "collection": "text",
         }
     ),
-    "isolation": [{"check": "text", "passed": "flag", "detail": "text"}],
+    "isolation": [{"check": "text", "passed": Maybe("flag"), "detail": "text"}],
     "integrity": [
         {
             "check": OneOf(
