@@ -128,7 +128,7 @@ def followed_collections(server: QdrantServer, s3_server: SeaweedServer) -> Iter
     """Call what is given as ``follow(repository=None, points=100, **body)`` for a collection whose log is archived;
     ``body`` goes into the request that creates it."""
     with ExitStack() as cleanup:
-        qdrant = cleanup.enter_context(Qdrant(QdrantConnection(server.url)))
+        qdrant = cleanup.enter_context(Qdrant(QdrantConnection(server.url, api_key=server.api_key)))
 
         def follow(repository: Repository | None = None, points: int = 100, **body: Any) -> Followed:
             if repository is None:

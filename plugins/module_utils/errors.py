@@ -231,6 +231,18 @@ class TargetUnfit(DrError):
     code = "preflight_failed"
 
 
+class NotIsolated(DrError):
+    """The target of a drill is production, or may be."""
+
+    code = "not_isolated"
+
+
+class DrillFailed(DrError):
+    """The verdict of a drill is FAIL; ``result`` has the ``record``."""
+
+    code = "drill_failed"
+
+
 class Busy(DrError):
     """Another run holds what this one needs."""
 

@@ -100,6 +100,11 @@ class MomentReplay:
         return round(max(0.0, (max(taken) - min(known)).total_seconds()), 3) if taken and known else 0.0
 
     @property
+    def size(self) -> int:
+        """Bytes of the entries after the base."""
+        return sum(self._sizes.values())
+
+    @property
     def inexact(self) -> dict[str, int]:
         """By class, see ``formats.wal_operations``."""
         return {} if self._exact else dict(self._inexact)

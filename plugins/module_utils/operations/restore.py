@@ -230,7 +230,7 @@ class RestoreRun:
         """Remove what stands at the target's name. Live data goes only after every part of the backup has been read and
         found right, and at once after its safety backup: what is written between the two is in neither."""
         if self.plan.replaces:
-            self._read_everything()
+            self.read_everything()
             if self.request.safety_backup:
                 self.safety_backup = self._save()
             self.replaced_aliases = aliases_of(self.qdrant, self.target)
@@ -344,7 +344,8 @@ class RestoreRun:
             total["bytes"] += count["bytes"]
         self.damaged += parts.damaged
 
-    def _read_everything(self) -> None:
+    def read_everything(self) -> None:
+        """Read all parts as a restore does, and send nothing. Raises as ``VerifiedParts``, at the first bad part."""
         for shard in self.manifest.shards:
             with VerifiedParts(
                 self.sources, self.manifest.object_key(shard), shard["object"], health=self.health
