@@ -55,6 +55,8 @@ MODULES = {
     "backup_verify",
     "bucket_check",
     "collection_check",
+    "drill",
+    "drill_due",
     "drill_info",
     "drill_report",
     "node_info",

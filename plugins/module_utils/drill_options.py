@@ -1,0 +1,179 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the options of a drill ask for."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from .argspec import QDRANT_SPEC
+from .argspec_repository import repositories_option
+from .errors import InvalidInput
+from .formats.canonical import canonical
+from .formats.layout import is_backup_id
+from .formats.sla import SlaPolicy
+from .formats.times import parse_moment
+from .operations.drill import DrillRequest
+from .operations.drill_checks import CheckRequest
+from .operations.drill_declaration import Declaration
+from .operations.drill_regions import SCENARIOS
+from .restore_options import nodes_and_sources
+from .stores.qdrant import Qdrant, QdrantConnection
+from .stores.repository import Repository
+
+# Without the environment: that names the target.
+_SOURCE_SPEC: dict[str, Any] = {
+    "url": {"type": "str", "required": True},
+    "api_key": {"type": "str", "no_log": True},
+    **{name: QDRANT_SPEC[name] for name in ("validate_certs", "ca_path", "client_cert", "client_key", "timeout")},
+}
+DRILL_SPEC: dict[str, Any] = {
+    "sources": repositories_option(required=True),
+    "collection": {"type": "str", "required": True},
+    "sla": {"type": "raw", "required": True},
+    "scenario": {"type": "str", "choices": list(SCENARIOS), "default": "collection_lost"},
+    "declared_at": {"type": "str"},
+    "failure_at": {"type": "str"},
+    "to_time": {"type": "str"},
+    "operator": {"type": "str"},
+    "reason": {"type": "str", "default": ""},
+    "trigger": {"type": "str", "choices": ["manual", "scheduled"], "default": "manual"},
+    "approver": {"type": "str"},
+    "scope": {"type": "str", "default": ""},
+    "run_id": {"type": "str"},
+    "together": {"type": "list", "elements": "str", "default": []},
+    "broke": {"type": "str"},
+    "commands": {"type": "list", "elements": "str", "default": []},
+    "target": {"type": "str"},
+    "target_kind": {"type": "str", "choices": ["standby", "fresh", "ephemeral"], "default": "standby"},
+    "node_urls": {"type": "list", "elements": "str", "default": []},
+    "source": {"type": "dict", "options": _SOURCE_SPEC, "required_by": {"client_key": "client_cert"}},
+    "source_quiet": {"type": "bool", "default": False},
+    "shared_credentials": {"type": "bool", "default": False},
+    "expect_digest": {"type": "str"},
+    "recall_tolerance": {"type": "float", "default": 0.01},
+    "max_query_seconds": {"type": "float"},
+    "replication_factor": {"type": "int"},
+    "storage_path": {"type": "path"},
+    "ready_timeout": {"type": "float", "default": 3600.0},
+    "min_copies": {"type": "int", "default": 2},
+    "within_days": {"type": "int", "default": 30},
+    "fail_on_verdict": {"type": "bool", "default": False},
+}
+# Of the host that declares, and the one that drills.
+_CLOCKS_APART = timedelta(seconds=10)
+_SECRETS = ("api_key", "access_key", "secret_key", "session_token", "sse_customer_key", "key")
+
+Json = dict[str, Any]
+
+
+@contextmanager
+def drill_of(
+    params: Json, now: datetime, ansible_version: str
+) -> Iterator[tuple[list[Qdrant], list[Repository], DrillRequest]]:
+    """The target's nodes, the regions and what is asked for. Raises InvalidInput.
+
+    ``now``: the time of the declaration and of the failure, where none is given.
+    """
+    request = _request(params, now, ansible_version)
+    with nodes_and_sources(params) as (nodes, regions):
+        yield nodes, regions, request
+
+
+def _request(params: Json, now: datetime, ansible_version: str) -> DrillRequest:
+    sla = SlaPolicy.parse(params["sla"], "sla").of(params["collection"])
+    if sla is None:
+        raise InvalidInput(
+            f"sla says nothing of {params['collection']}.", "Add an entry for it, or one for all collections."
+        )
+    for name, least in (("replication_factor", 1), ("min_copies", 1), ("within_days", 1)):
+        if params[name] is not None and params[name] < least:
+            raise InvalidInput(f"{name} is {params[name]}.", f"Give {least} or more.")
+    if not 0 <= params["recall_tolerance"] <= 1:
+        raise InvalidInput(f"recall_tolerance is {params['recall_tolerance']}.", "Give a number from 0 to 1.")
+    if params["source_quiet"] and params["source"] is None:
+        raise InvalidInput("source_quiet is set without source.", "Name the source that is quiet.")
+    to_time = _moment(params, "to_time", None)
+    return DrillRequest(
+        params["collection"],
+        _declaration(params, now, to_time),
+        sla,
+        to_time=to_time,
+        checks=CheckRequest(
+            _source(params),
+            params["source_quiet"],
+            params["expect_digest"],
+            params["recall_tolerance"],
+            params["max_query_seconds"],
+        ),
+        facts={"commands": params["commands"], "configuration_sha256": _configuration(params)},
+        ansible_version=ansible_version,
+        days=params["within_days"],
+        **{name: params[name] for name in _SAME},
+    )
+
+
+_SAME = (
+    "broke",
+    "together",
+    "target",
+    "target_kind",
+    "shared_credentials",
+    "replication_factor",
+    "storage_path",
+    "ready_timeout",
+    "min_copies",
+)
+
+
+def _declaration(params: Json, now: datetime, to_time: datetime | None) -> Declaration:
+    declared = _moment(params, "declared_at", now) or now
+    if declared > now + _CLOCKS_APART:
+        raise InvalidInput(f"declared_at is {params['declared_at']}, which is to come.", "Compare the clocks.")
+    if params["run_id"] is not None and not is_backup_id(params["run_id"]):
+        raise InvalidInput(f"run_id is {params['run_id']!r}.", "Give an id such as 20261122T020000Z-a1b2c3.")
+    bad_deploy = to_time if params["scenario"] == "bad_deploy" else None
+    return Declaration(
+        declared,
+        _moment(params, "failure_at", bad_deploy or declared) or declared,
+        params["scenario"],
+        params["operator"] or _user(),
+        **{name: params[name] for name in ("reason", "trigger", "approver", "scope", "run_id")},
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _moment(params: Json, name: str, default: datetime | None) -> datetime | None:
+    return parse_moment(params[name], name, zone_required=True) if params[name] else default
+
+
+def _source(params: Json) -> Qdrant | None:
+    given = params["source"]
+    if given is None:
+        return None
+    return Qdrant(QdrantConnection(**{**given, "api_key": given["api_key"] or None}))
+
+
+def _configuration(params: Json) -> str:
+    """SHA-256 of all options that are no secrets and of one drill only, so that two drills can be told to be alike."""
+    of_one = {"declared_at", "failure_at", "run_id", "commands", "together", "scope", "broke"}
+    lasting = {name: value for name, value in params.items() if name not in of_one and not name.startswith("_")}
+    return hashlib.sha256(canonical(_without_secrets(lasting))).hexdigest()
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_secrets(each) for name, each in value.items() if name not in _SECRETS}
+    return [_without_secrets(each) for each in value] if isinstance(value, list) else value
