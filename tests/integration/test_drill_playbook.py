@@ -1,0 +1,220 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook drill as users run it: on a standby, on an ephemeral Qdrant, with hooks, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.followed import moment_of
+from tests.made_backups import as_option
+from tests.proofs import state_of
+from tools.servers import QdrantServer, qdrant_binary
+
+pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PLAYBOOK_SECONDS = 240
+HOOK = """
+- name: Tell of {name}
+  ansible.builtin.lineinfile:
+    path: "{log}"
+    line: "{name} {{{{ qdrant_drill_records | default([]) | map(attribute='verdict') | join(' ') }}}}"
+    create: true
+    mode: "0600"
+"""
+HOOKS = ("before_disaster", "fence", "provision", "publish", "after")
+
+Json = dict[str, Any]
+
+
+class Scene:
+    """Two collections of production with backups, and someone who runs the playbook."""
+
+    def __init__(self, folder: Path, production: Qdrant, variables: Json) -> None:
+        self.folder, self.production, self.variables = folder, production, variables
+
+    def drills(self, *arguments: str, **variables: Any) -> tuple[int, str, list[Json]]:
+        """Status and output of a run, and the records that it wrote, in their order."""
+        output = Path(tempfile.mkdtemp(dir=self.folder))
+        given = {**self.variables, "qdrant_drill_output": str(output), **variables}
+        (self.folder / "vars.json").write_text(json.dumps(given), encoding="utf-8")
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "vectorops.qdrant_dr.drill"]
+        command += ["-i", "localhost,", "-c", "local", "-e", f"@{self.folder}/vars.json", *arguments]
+        env = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+        env |= {
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
+            "ANSIBLE_HOME": str(self.folder / "ansible"),
+            "ANSIBLE_NOCOLOR": "true",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "LC_ALL": "C.UTF-8",
+            "TMPDIR": str(self.folder),
+            "USER": "ada",
+        }
+        done = subprocess.run(
+            command, env=env, cwd=self.folder, capture_output=True, text=True, timeout=PLAYBOOK_SECONDS, check=False
+        )
+        records = [json.loads(path.read_text()) for path in output.glob("**/record.json")]
+        records.sort(key=lambda record: record["drill_id"])
+        return done.returncode, done.stdout + done.stderr, records
+
+    def hooks(self, **instead: str) -> Json:
+        """Hooks that write their names to ``log``; ``instead``: other tasks for one."""
+        made = {}
+        for name in HOOKS:
+            path = self.folder / f"{name}.yml"
+            path.write_text(instead.get(name) or HOOK.format(name=name, log=self.folder / "log"))
+            made[f"qdrant_drill_{name}"] = str(path)
+        return made
+
+    def log(self) -> list[str]:
+        return [line.strip() for line in (self.folder / "log").read_text().splitlines()]
+
+    def ephemeral(self) -> list[str]:
+        """What is left of an ephemeral Qdrant."""
+        left = [path.name for path in self.folder.glob("qdrant-drill-*")]
+        for process in psutil.process_iter(["cwd"]):
+            if str(process.info["cwd"]).startswith(f"{self.folder}/qdrant-drill-"):
+                left.append(str(process.pid))
+        return left
+
+
+@pytest.fixture
+def scene(
+    tmp_path: Path,
+    keyed_qdrant: QdrantServer,
+    qdrant: Qdrant,
+    repository: Repository,
+    make_collection: Callable[..., str],
+) -> Scene:
+    """See ``Scene``; the target is the node without a key."""
+    production = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
+    for _number in range(2):
+        back_up(production, repository, BackupRequest(make_collection(points=200, on=production)))
+    variables = {
+        "qdrant_drill_sources": [{**as_option(repository.location), "profile": ""}],
+        "qdrant_drill_sla": "standard",
+        "qdrant_drill_url": qdrant.connection.url,
+        "qdrant_drill_source": {"url": keyed_qdrant.url, "api_key": keyed_qdrant.read_only_key},
+        "qdrant_drill_min_copies": 1,
+    }
+    return Scene(tmp_path, production, variables)
+
+
+def test_every_collection_is_drilled_on_a_standby_with_hooks(
+    scene: Scene, qdrant: Qdrant, keyed_qdrant: QdrantServer, repository: Repository
+) -> None:
+    before = state_of(qdrant), state_of(scene.production)
+    reports = {"qdrant_drill_report_repositories": scene.variables["qdrant_drill_sources"]}
+    status, output, records = scene.drills("-vvv", **scene.hooks(), **reports)
+    assert status == 0, output
+    assert [record["verdict"] for record in records] == ["PASS", "PASS"], records[0]["findings"]
+    assert len({record["run_id"] for record in records}) == 1
+    assert records[0]["declared"]["operator"] == "ada"
+    assert scene.log() == [
+        "before_disaster",
+        "fence",
+        "provision",
+        *[f"{name} {' '.join(['PASS'] * 2)}" for name in ("publish", "after")],
+    ]
+    assert (state_of(qdrant), state_of(scene.production)) == before
+    for secret in (keyed_qdrant.read_only_key, repository.location.secret_key):
+        assert secret
+        assert secret not in output
+    for record in records:
+        key = layout.drill_key(record["collection"], record["drill_id"])
+        assert json.loads(repository.get(key)) == record
+    first, second = records
+    later = moment_of(second["declared"]["at"]) - moment_of(first["declared"]["at"])
+    assert later.total_seconds() >= sum(stage["seconds"] for stage in first["stages"]), "measured as if it were alone"
+
+
+def test_an_ephemeral_target_is_started_and_removed(scene: Scene) -> None:
+    target = {"qdrant_drill_target": "ephemeral", "qdrant_drill_binary": str(qdrant_binary()), "qdrant_drill_url": ""}
+    name = scene.production.collections()[0]
+    status, output, records = scene.drills(**target, qdrant_drill_collections=[name])
+    assert status == 0, output
+    assert records[0]["target"]["kind"] == "ephemeral"
+    assert all(check["passed"] for check in records[0]["isolation"])
+    assert scene.ephemeral() == []
+    slow = {"rpo_seconds": 3600, "rto_seconds": 0.01}
+    status, output, records = scene.drills(**target, qdrant_drill_sla=slow, qdrant_drill_collections=[name])
+    assert status != 0
+    assert records[0]["verdict"] == "FAIL"
+    assert f"{name}: FAIL. The recovery took" in output
+    assert scene.ephemeral() == []
+    broken = "- name: Fail\n  ansible.builtin.fail: {msg: no network}\n"
+    status, output, records = scene.drills(**target, **scene.hooks(publish=broken))
+    assert status != 0
+    assert scene.log()[-1].startswith("after")
+    assert scene.ephemeral() == []
+
+
+def test_a_preparation_that_fails_is_on_record(scene: Scene, qdrant: Qdrant) -> None:
+    before = state_of(qdrant)
+    broken = "- name: Apply\n  ansible.builtin.fail: {msg: no quota}\n"
+    status, output, records = scene.drills(**scene.hooks(provision=broken))
+    assert status != 0
+    assert [record["failed_stage"] for record in records] == ["prepare", "prepare"]
+    assert records[0]["failure"]["detail"] == "Apply: no quota"
+    assert {stage["outcome"] for record in records for stage in record["stages"]} == {"skipped"}
+    assert "The stage prepare broke: Apply: no quota" in output
+    assert scene.log()[-1] == "after FAIL FAIL"
+    assert state_of(qdrant) == before
+    nowhere = {"qdrant_drill_target": "ephemeral", "qdrant_drill_binary": "/nowhere"}
+    status, output, records = scene.drills(**nowhere)
+    assert "which is no program" in records[0]["failure"]["detail"]
+
+
+def test_production_as_the_target_fails_the_play(scene: Scene) -> None:
+    source = {
+        "qdrant_drill_url": scene.production.connection.url,
+        "qdrant_drill_api_key": scene.production.connection.api_key,
+    }
+    before = state_of(scene.production)
+    status, output, records = scene.drills(**source, qdrant_drill_collections=[scene.production.collections()[0]])
+    assert status != 0
+    assert records[0]["failed_stage"] == "isolate"
+    assert "The target is not isolated" in output
+    assert state_of(scene.production) == before
+
+
+def test_a_sample_takes_its_share_and_check_mode_changes_nothing(scene: Scene, qdrant: Qdrant) -> None:
+    before = state_of(qdrant)
+    status, output, records = scene.drills("--check", qdrant_drill_sample=True, qdrant_drill_every_days=15)
+    assert (status, records) == (0, []), output
+    assert output.count("tasks/one.yml for localhost") == 1
+    assert state_of(qdrant) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"qdrant_drill_scenario": "region_lost"}, "needs a second one of qdrant_drill_sources"),
+        ({"qdrant_drill_scenario": "bad_deploy"}, "bad_deploy needs qdrant_drill_to_time"),
+        ({"qdrant_drill_url": ""}, "Set qdrant_drill_url"),
+        ({"qdrant_drill_output": ""}, "Set qdrant_drill_report_repositories or qdrant_drill_output"),
+        ({"qdrant_drill_every_days": 31}, "qdrant_drill_every_days"),
+    ],
+)
+def test_variables_that_cannot_be_right_are_refused(scene: Scene, more: Json, said: str) -> None:
+    status, output, records = scene.drills(**more)
+    assert status != 0
+    assert records == []
+    assert said in " ".join(output.split())
