@@ -15,13 +15,16 @@ venv=$$(tools/setup $(1)) && exec env PATH="$$venv/bin:$$PATH" PYTHONPATH="$(CUR
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint molecule bench clean
+.PHONY: help demo drill test lint molecule bench clean
 
 help: ## List the targets.
 	@awk -F ': ## ' '/^[a-z]+: ## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Back up, lose and restore real collections on real servers, and show the proof (report in build/demo).
 	@$(call in_venv,dev) -m tools.demo $(ARGS)
+
+drill: ## Drill the loss of a region on real servers, and say its verdict, RTO and RPO (report in build/drill).
+	@$(call in_venv,dev) -m tools.drill $(ARGS)
 
 test: ## Run the unit and integration tests against real servers (ARGS="-k name" for some of them).
 	@$(call in_venv,dev) -m pytest $(ARGS)

@@ -20,12 +20,12 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from tools.demo_report import report_of, summary_of
 from tools.servers import QdrantServer, SeaweedServer, ServerError
@@ -126,11 +126,13 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, **own}
 
 
-def run_playbook(arguments: list[str], env: dict[str, str]) -> int:
-    """Run ansible-playbook with its output going straight to ours, and return its status; never leave it behind."""
+def run_playbook(arguments: list[str], env: dict[str, str], output: IO[bytes] | None = None) -> int:
+    """Run ansible-playbook and return its status; never leave it behind. Its output goes to ours, or to ``output``."""
     program = str(Path(sys.executable).parent / "ansible-playbook")
     # A session of its own: Ctrl-C then comes to this process alone, which ends Ansible and the servers in that order.
-    process = subprocess.Popen([program, *arguments], env=env, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        [program, *arguments], env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+    )
     try:
         return process.wait()
     finally:
@@ -148,6 +150,20 @@ def last_step(log: Path) -> str:
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     found = [line.partition("[")[2].rpartition("]")[0] for line in lines if "| TASK [" in line]
     return found[-1] if found else "starting Ansible"
+
+
+def settings_of(folder: Path, node: QdrantServer, regions: dict[str, SeaweedServer]) -> dict[str, Any]:
+    """The variables of playbooks/demo.yml and its scripts; makes the buckets."""
+    return {
+        "demo_qdrant_url": node.url,
+        "demo_qdrant_grpc_port": node.grpc_port,
+        "demo_qdrant_api_key": node.api_key,
+        "demo_storage_path": str(node.storage_path),
+        "demo_snapshots_path": str(node.snapshots_path),
+        "demo_settings_file": str(folder / "settings.json"),
+        "demo_results_file": str(folder / "results.json"),
+        **{f"demo_{name}": repository(region) for name, region in regions.items()},
+    }
 
 
 class Failed(Exception):
@@ -168,7 +184,7 @@ class Demo:
         with servers(self.folder) as (node, regions):
             print(f"They run on loopback, after {time.monotonic() - began:.1f} s.", flush=True)
             self.step = "make the buckets"
-            settings_file = write_private(self.folder / "settings.json", self._settings(node, regions))
+            settings_file = write_private(self.folder / "settings.json", settings_of(self.folder, node, regions))
             (self.folder / "ansible.cfg").write_text(ANSIBLE_CONFIG, encoding="utf-8")
             inventory = write_private(self.folder / "inventory.json", INVENTORY)
             arguments = ["-i", str(inventory), "-e", f"@{settings_file}", str(PLAYBOOK)]
@@ -183,80 +199,87 @@ class Demo:
         results: dict[str, Any] = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
         return results
 
-    def _settings(self, node: QdrantServer, regions: dict[str, SeaweedServer]) -> dict[str, Any]:
-        return {
-            "demo_qdrant_url": node.url,
-            "demo_qdrant_grpc_port": node.grpc_port,
-            "demo_qdrant_api_key": node.api_key,
-            "demo_storage_path": str(node.storage_path),
-            "demo_snapshots_path": str(node.snapshots_path),
-            "demo_settings_file": str(self.folder / "settings.json"),
-            "demo_results_file": str(self.folder / "results.json"),
-            **{f"demo_{name}": repository(region) for name, region in regions.items()},
-        }
-
 
 @contextlib.contextmanager
-def alone_in(output: Path) -> Iterator[None]:
-    """Keep other runs out of a folder, where they would delete what this one needs; SystemExit when one is there."""
+def alone_in(output: Path, name: str) -> Iterator[None]:
+    """Keep other runs out of a folder, where they would delete what this one needs; SystemExit when one is there.
+
+    ``name``: what the user has called.
+    """
     output.mkdir(parents=True, exist_ok=True)
     # The lock is on the folder itself: that leaves no file behind, and it ends with the process, however that ends.
     lock = os.open(output, os.O_RDONLY)
     try:
-        _take(lock, output)
+        _take(lock, output, name)
         yield
     finally:
         os.close(lock)
 
 
-def _take(lock: int, output: Path) -> None:
+def _take(lock: int, output: Path, name: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise SystemExit(
-            f"make demo already runs in {output}: wait for its end, or give this run a folder of its own "
-            "(make demo ARGS='--output FOLDER')."
+            f"{name} already runs in {output}: wait for its end, or give this run a folder of its own "
+            f"({name} ARGS='--output FOLDER')."
         ) from None
+
+
+class Story(Protocol):
+    """What is told below a folder; ``step`` says what it is at."""
+
+    folder: Path
+    step: str
+
+
+@contextlib.contextmanager
+def telling(name: str, story: Story) -> Iterator[None]:
+    """Begin a story in an empty folder; SystemExit with a sentence that names the step that failed.
+
+    The folder is gone after a good end and after a signal; no key stays in any case.
+    """
+    shutil.rmtree(story.folder, ignore_errors=True)
+    story.folder.mkdir()
+    try:
+        yield
+    except Stopped as stopped:
+        shutil.rmtree(story.folder)
+        raise SystemExit(f"{name} was stopped by {stopped} at the step '{story.step}'.") from stopped
+    except Exception as error:
+        (story.folder / "traceback.log").write_text(traceback.format_exc(), encoding="utf-8")
+        reason = str(error) if isinstance(error, Failed | ServerError) else f"{type(error).__name__}: {error}"
+        raise SystemExit(f"{name} failed at the step '{story.step}' (logs: {story.folder}): {reason}") from error
+    finally:
+        (story.folder / "settings.json").unlink(missing_ok=True)
+    shutil.rmtree(story.folder)
 
 
 def run(output: Path) -> None:
     """Run the demo and leave report.json in ``output``; SystemExit with a sentence that names the step that failed."""
-    folder, report_file = output / "servers", output / "report.json"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    report_file = output / "report.json"
     report_file.unlink(missing_ok=True)
-    demo = Demo(folder)
+    demo = Demo(output / "servers")
     began = time.monotonic()
-    try:
+    with telling("make demo", demo):
         report = report_of(demo.play(), seconds=time.monotonic() - began)
         summary = summary_of(report)
         report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    except Stopped as stopped:
-        shutil.rmtree(folder)
-        raise SystemExit(f"make demo was stopped by {stopped} at the step '{demo.step}'.") from stopped
-    except Exception as error:
-        (folder / "traceback.log").write_text(traceback.format_exc(), encoding="utf-8")
-        reason = str(error) if isinstance(error, Failed | ServerError) else f"{type(error).__name__}: {error}"
-        raise SystemExit(f"make demo failed at the step '{demo.step}' (logs: {folder}): {reason}") from error
-    finally:
-        (folder / "settings.json").unlink(missing_ok=True)
-    shutil.rmtree(folder)
     print(summary)
     print(f"\nThe report: {report_file}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.demo", description="Back up, lose and restore, on real servers."
-    )
-    parser.add_argument("--output", type=Path, default=ROOT / "build" / "demo", help="folder for report.json")
+def call(name: str, description: str, act: Callable[[Path], None]) -> None:
+    """Act in the folder that the command line names, alone there; a signal that asks for an end raises Stopped."""
+    parser = argparse.ArgumentParser(prog=f"python -m tools.{name}", description=description)
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / name, help="folder for the report")
     output = parser.parse_args().output.absolute()
-    with alone_in(output):
+    with alone_in(output, f"make {name}"):
         for number in ENDINGS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
                 signal.signal(number, _stop)
-        run(output)
+        act(output)
 
 
 if __name__ == "__main__":
-    main()
+    call("demo", "Back up, lose and restore, on real servers.", run)
