@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 ARGS ?=
+# How many tests at a time: each has servers of its own, and mostly waits for them.
+WORKERS ?= 2
 BENCH ?=
 SCENARIO ?=
 # Ansible asks for UTF-8.
@@ -26,8 +28,8 @@ demo: ## Back up, lose and restore real collections on real servers, and show th
 drill: ## Drill the loss of a region on real servers, and say its verdict, RTO and RPO (report in build/drill).
 	@$(call in_venv,dev) -m tools.drill $(ARGS)
 
-test: ## Run the unit and integration tests against real servers (ARGS="-k name" for some of them).
-	@$(call in_venv,dev) -m pytest $(ARGS)
+test: ## Run the unit and integration tests against real servers (ARGS="-k name" for some of them, WORKERS=1 for one after the other).
+	@$(call in_venv,dev) -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 lint: ## Run every checker on a copy of the collection and give each one's verdict.
 	@tools/lint

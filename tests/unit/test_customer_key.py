@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import secrets
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.custome
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.s3_client import build_client
 
-KEY = secrets.token_bytes(32)
+# The same in every process, because tests are named by it.
+KEY = hashlib.sha256(b"a key").digest()
 BASE64 = base64.b64encode(KEY).decode()
 
 
