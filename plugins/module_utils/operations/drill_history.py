@@ -9,27 +9,17 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..formats import layout
 from ..formats.drill_schedule import coverage, due
 from ..stores.repository import Repository
-from .drills import find_drills, protected_collections
+from .drills import find_drills, last_drills, protected_collections
 
 Json = dict[str, Any]
-
-
-def last_drills(regions: Sequence[Repository], collections: Collection[str]) -> dict[str, datetime | None]:
-    """When each of these collections was last drilled, None for never. Raises what ``find_drills`` raises."""
-    last: dict[str, datetime | None] = dict.fromkeys(collections)
-    for name, drill_id in find_drills(regions, limit=1).records:
-        if name in last:
-            last[name] = layout.backup_time(drill_id)
-    return last
 
 
 def coverage_of(regions: Sequence[Repository], now: datetime, days: int, drilled: Collection[str]) -> Json:
     """The ``coverage`` of a record; ``drilled``: the collections that are being drilled now."""
     names = protected_collections(regions)
-    last = last_drills(regions, names) | dict.fromkeys(drilled, now)
+    last = _recorded(regions, names) | dict.fromkeys(drilled, now)
     return {"protected": names, "drilled_within": coverage(last, now, timedelta(days=days)), "days": days}
 
 
@@ -37,7 +27,11 @@ def due_collections(
     regions: Sequence[Repository], collections: Sequence[str] | None, within_days: int, every_days: int, now: datetime
 ) -> Json:
     """What the module ``drill_due`` returns; ``collections``: None for all that have a backup."""
-    last = last_drills(regions, protected_collections(regions) if collections is None else collections)
+    last = _recorded(regions, protected_collections(regions) if collections is None else collections)
     within = timedelta(days=within_days)
     late = sorted(name for name, drilled in coverage(last, now, within).items() if drilled is None)
     return {"due": due(last, now, within, timedelta(days=every_days)), "late": late}
+
+
+def _recorded(regions: Sequence[Repository], collections: Collection[str]) -> dict[str, datetime | None]:
+    return last_drills(find_drills(regions, limit=1).newest_first(), collections)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import IntegrityError, ObjectNotFound, StoreError, StoreUnreachable
 from ..formats import drill_record, layout
+from ..formats.drill_schedule import coverage
 from ..stores.repository import Repository
 from .catalogue import READERS, collections_of, committed_ids
 
@@ -191,16 +192,17 @@ def coverage_of(records: Sequence[Json], protected: Sequence[str], days: int, no
 
     A drill counts whatever its verdict was. ``now`` is aware.
     """
-    last: dict[str, datetime] = {}
-    for record in records:
-        time = layout.backup_time(record["drill_id"])
-        last[record["collection"]] = max(time, last.get(record["collection"], time))
-    begin = now - timedelta(days=days)
-    within = {
-        name: last[name].date().isoformat() if name in last and last[name] >= begin else None for name in protected
-    }
+    last = last_drills(records, protected)
+    within = coverage(last, now, timedelta(days=days))
     long_ago = datetime.min.replace(tzinfo=now.tzinfo)
-    due = sorted(
-        (name for name in protected if within[name] is None), key=lambda name: (last.get(name, long_ago), name)
-    )
+    due = sorted((name for name in protected if within[name] is None), key=lambda name: (last[name] or long_ago, name))
     return {"protected": list(protected), "drilled_within": within, "days": days}, due
+
+
+def last_drills(records: Sequence[Json], collections: Collection[str]) -> dict[str, datetime | None]:
+    """When each of these collections was last drilled, None for never."""
+    last: dict[str, datetime | None] = dict.fromkeys(collections)
+    for record in sorted(records, key=lambda record: str(record["drill_id"])):
+        if record["collection"] in last:
+            last[record["collection"]] = layout.backup_time(record["drill_id"])
+    return last
