@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import hypothesis
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import QdrantUnreachable
@@ -32,11 +31,6 @@ from tests.made_backups import location_on
 from tools.servers import QdrantServer, SeaweedServer
 
 MODULE_SECONDS = 240
-# How fast a machine is, and what else it does, is no matter of these tests.
-hypothesis.settings.register_profile(
-    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("any-machine")
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,9 @@ def test_a_report_is_stored_in_every_region_and_as_files(
         region.url(f"{FOLDER}/record.json") for region in (repository, standby)
     ]
     local = tmp_path / "reports" / FOLDER
-    checked = subprocess.run(["sha256sum", "--check", "--strict", *(f"{name}.sha256" for name in NAMES)], cwd=local)
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", *(f"{name}.sha256" for name in NAMES)], cwd=local, check=False
+    )
     assert checked.returncode == 0
     assert sorted(done["files"]) == sorted(str(path) for path in local.iterdir())
     assert (local / "report.html").read_bytes() == repository.get(f"{FOLDER}/report.html")
@@ -275,9 +277,9 @@ def test_a_signature_can_be_verified_as_documented(repository: Repository, run_m
     folder = tmp_path / FOLDER
     command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(public), "-rawin", "-in", "record.json"]
     command += ["-sigfile", "record.json.sig"]
-    assert subprocess.run(command, cwd=folder).returncode == 0
+    assert subprocess.run(command, cwd=folder, check=False).returncode == 0
     (folder / "record.json").write_bytes((folder / "record.json").read_bytes().replace(b"PASS", b"pass"))
-    assert subprocess.run(command, cwd=folder).returncode != 0
+    assert subprocess.run(command, cwd=folder, check=False).returncode != 0
     key.write_text("no key")
     refused = run_module("drill_report", params)
     assert (refused["failure"]["code"], "openssl genpkey" in refused["failure"]["hint"]) == ("invalid_input", True)

@@ -126,7 +126,9 @@ def test_without_the_key_nothing_is_changed(
 def test_the_log_is_shown_and_points_come_back_with_the_key(sealed: SealedArchive) -> None:
     sealed.fill()
     shown = archived_entries([sealed.repository], ShowRequest(sealed.name, 3))
-    assert [(entry.index, entry.operation.points) for entry in shown] == [(i, 5) for i, _ in sealed.digests[::-1]]
+    assert [(entry.index, entry.operation.points) for entry in shown] == [
+        (index, 5) for index, _digest in sealed.digests[::-1]
+    ]
     sealed.qdrant.call("POST", f"/collections/{sealed.name}/points/delete", {"points": [101]}, {"wait": True})
     points = PointsRequest(sealed.name, sealed.request(sealed.digests[-1][0]), ids=(101,))
     restore_points([sealed.qdrant], [sealed.repository], points)
