@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import CheckFailed, DrError, DrillFailed, InvalidInput, MomentNotRestorable, StoreError
 from ..formats import layout
 from ..formats.drill_record import FAIL, PREPARE, STAGES
-from ..formats.drill_verdict import MAJOR, judge
+from ..formats.drill_verdict import MAJOR, NOT_APPLICABLE, judge
 from ..formats.manifest import Manifest
 from ..formats.sla import Sla
 from ..formats.times import exact
@@ -302,8 +302,9 @@ class DrillRun:
             raise CheckFailed("There is no scratch collection.")
         for control in run_controls(self.nodes, self.sources, plan, request, self.scratch.names[1]):
             self.record["controls"].append(control)
-        refused = sum(control["refused"] is True for control in self.record["controls"])
-        return f"{refused} of {len(self.record['controls'])} were refused, after the recovery time."
+        tried = [control for control in self.record["controls"] if control["code"] != NOT_APPLICABLE]
+        refused = sum(control["refused"] is True for control in tried)
+        return f"{refused} of {len(tried)} were refused, after the recovery time."
 
     def cleanup(self) -> str:
         """Remove what this drill has made, and prove that nothing is left."""
