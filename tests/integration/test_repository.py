@@ -113,7 +113,10 @@ def test_a_limited_bandwidth_is_kept_in_both_directions(
     got, reading = timed(lambda: repository.get("docs/big"))
     assert got == data
     assert sum(passed) == len(data)
-    assert min(sending, reading) > 0.9 * len(data) / (8 << 20)
+    passed.clear()
+    _stored, putting = timed(lambda: repository.put("docs/small", data, if_none_match=True))
+    assert sum(passed) == len(data)
+    assert min(sending, reading, putting) > 0.9 * len(data) / (8 << 20)
 
 
 def test_other_bytes_than_those_hashed_are_refused(s3_server: SeaweedServer, bucket: str) -> None:

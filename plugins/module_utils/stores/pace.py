@@ -76,3 +76,8 @@ class PacedBody(io.RawIOBase):
         buffer[: len(piece)] = piece
         self._offset += len(piece)
         return len(piece)
+
+
+def paced(data: bytes | bytearray, pace: Pace | None) -> bytes | bytearray | PacedBody:
+    """The body of a request that sends ``data``, at a pace if there is one."""
+    return data if pace is None else PacedBody(data, pace)

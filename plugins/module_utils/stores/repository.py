@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import ObjectExists, ObjectNotFound, StoreError
 from . import checksums, encryption, s3_errors
 from .location import ObjectInfo, StoredPart, StoreLocation
-from .pace import PIECE, Pace, PacedBody, parse_rate
+from .pace import PIECE, Pace, paced, parse_rate
 from .reach import require_connection
 from .s3_client import build_client
 
@@ -196,7 +196,8 @@ class Repository:
             ChecksumRefused: the store received other bytes.
         """
         checksum = checksums.request(self.location, data, sha256_hex)
-        request = {"Body": data, "ContentType": content_type, **checksum, **encryption.request(self.location)}
+        request = {"Body": paced(data, self._pace), "ContentType": content_type, **checksum}
+        request |= encryption.request(self.location)
         answer = self._put_new(key, request, data) if if_none_match else self._put(key, request)
         return _info(key, answer, len(data), checked=checksums.shown(answer, checksum, self.url(key)))
 
@@ -277,7 +278,7 @@ class Repository:
                 Key=self._full(key),
                 UploadId=upload_id,
                 PartNumber=number,
-                Body=data if self._pace is None else PacedBody(data, self._pace),
+                Body=paced(data, self._pace),
                 **checksum,
             )
         checked = checksums.shown(answer, checksum, f"Part {number} of {self.url(key)}")
