@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.qdrant, pytest.mark.s3, pytest.mark.slow]
 
 def test_it_opens_with_verdict_rto_rpo_and_the_path_of_the_report(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["make", "drill", f"ARGS=--output {tmp_path}"],
+        ["make", "--no-print-directory", "drill", f"ARGS=--output {tmp_path}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
