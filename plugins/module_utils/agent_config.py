@@ -111,6 +111,11 @@ class AgentConfig:
     sla: SlaPolicy | None
     metrics_path: str | None
 
+    @property
+    def regions(self) -> list[StoreLocation]:
+        """The repository, and its copies after it."""
+        return [self.repository, *self.destinations]
+
     def is_archived(self, collection: str) -> bool:
         """Whether the log of a collection is to be archived by this host."""
         chosen = self.wal_archive.collections if self.wal_archive is not None else ()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
@@ -20,6 +20,7 @@ from .stores.location import (
     ClientEncryption,
     StoreLocation,
 )
+from .stores.regions import opened
 from .stores.repository import Repository
 
 _KEY_SUBSPEC: dict[str, dict[str, Any]] = {
@@ -128,9 +129,8 @@ def opened_regions(params: list[dict[str, Any]]) -> Iterator[list[Repository]]:
     """The repositories of an option named ``repositories``, closed at the end. Raises InvalidInput, also for none."""
     if not params:
         raise InvalidInput("repositories is empty.", "Name at least one.")
-    locations = store_locations(params)
-    with ExitStack() as stack:
-        yield [stack.enter_context(Repository(location)) for location in locations]
+    with opened(store_locations(params)) as regions:
+        yield regions
 
 
 def collection_names(names: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ from .operations.regions_catalogue import list_backups
 from .operations.verify import VerifyRequest, verify_backups
 from .prune_options import prune_request
 from .stores.location import StoreLocation
+from .stores.regions import opened
 from .stores.repository import Repository
 
 
@@ -28,10 +29,10 @@ def copy(config: AgentConfig, options: argparse.Namespace) -> Answer:
     if not config.destinations:
         raise InvalidInput("There is no destination to copy to.", f"Add destinations to {options.config}.")
     choice = Choice(newest=config.copy_newest)
-    with contextlib.ExitStack() as stack:
-        source = stack.enter_context(Repository(config.repository))
-        destinations = [stack.enter_context(Repository(each)) for each in config.destinations]
-        warnings = stack.enter_context(one_run([source], "copy", config.lock_seconds, options.check))
+    with (
+        opened(config.regions) as (source, *destinations),
+        one_run([source], "copy", config.lock_seconds, options.check) as warnings,
+    ):
         report = copy_backups(source, destinations, config.copy_collections, choice, check=options.check)
     result = {"changed": report.changed, **report.as_result(), "warnings": warnings}
     done = "would copy" if options.check else "copied"
@@ -47,7 +48,7 @@ def copy(config: AgentConfig, options: argparse.Namespace) -> Answer:
 
 def verify(config: AgentConfig, options: argparse.Namespace) -> Answer:
     """Verify the backups of the repository and of every destination, as the configuration says."""
-    with _regions([config.repository, *config.destinations], "verify", config, options) as (regions, warnings):
+    with _regions(config.regions, "verify", config, options) as (regions, warnings):
         result = verify_backups(regions, config.verify, check=options.check).as_result()
     lines = [
         f"{each['collection']}: {each['backup_id']} {_verdict(there['verdict'], options.check)} in {there['region']}"
@@ -92,9 +93,8 @@ def _regions(
     locations: Sequence[StoreLocation], name: str, config: AgentConfig, options: argparse.Namespace
 ) -> Iterator[tuple[list[Repository], list[str]]]:
     """The regions, while no other host does the same; and the warnings about that."""
-    with contextlib.ExitStack() as stack:
-        regions = [stack.enter_context(Repository(each)) for each in locations]
-        yield regions, stack.enter_context(one_run(regions, name, config.lock_seconds, options.check))
+    with opened(locations) as regions, one_run(regions, name, config.lock_seconds, options.check) as warnings:
+        yield regions, warnings
 
 
 def _verdict(verdict: str, check: bool) -> str:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from typing import Any
 
 from .agent_config import ALL, AgentConfig
@@ -17,7 +16,7 @@ from .formats.prices import PRICE_OPTIONS
 from .formats.sla import SlaPolicy
 from .operations.plan import make_plans
 from .plan_options import RATES, plan_request
-from .stores.repository import Repository
+from .stores.regions import opened
 
 
 def add_plan_command(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -53,8 +52,7 @@ def plan(config: AgentConfig, options: argparse.Namespace) -> Answer:
         "prices": _prices(options.price),
     }
     request = plan_request(given, policy, None if names == [ALL] else names)
-    with contextlib.ExitStack() as stack:
-        regions = [stack.enter_context(Repository(each)) for each in [config.repository, *config.destinations]]
+    with opened(config.regions) as regions:
         result = make_plans(regions, request, config.is_archived, refuse=False)
     met = all(each["met"] for each in result["plans"])
     unplanned = [f"{name}: no service level is for it" for name in result["unplanned"]]

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from pathlib import Path
 
 from .agent_config import ALL, AgentConfig
@@ -19,6 +18,7 @@ from .operations.share import utc_now
 from .operations.watch import watch
 from .stores.agent_files import write_file
 from .stores.qdrant import Qdrant
+from .stores.regions import opened
 from .stores.repository import Repository
 
 
@@ -49,9 +49,7 @@ def metrics(config: AgentConfig, options: argparse.Namespace) -> Answer:
 
 def _watched(config: AgentConfig) -> Answer:
     doubts: list[str] = []
-    with contextlib.ExitStack() as stack:
-        qdrant = stack.enter_context(Qdrant(config.qdrant))
-        regions = [stack.enter_context(Repository(each)) for each in [config.repository, *config.destinations]]
+    with Qdrant(config.qdrant) as qdrant, opened(config.regions) as regions:
         names = config.collections
         if names == [ALL]:
             names = existing_collections(qdrant, regions[0], doubts)

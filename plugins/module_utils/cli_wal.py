@@ -21,7 +21,7 @@ from .operations.wal_lint import lint_logs
 from .operations.wal_settings import MIB, ArchiveSettings
 from .operations.wal_show import ShownEntry, ShowRequest, archived_entries, entries_on_disk
 from .stores.qdrant import Qdrant
-from .stores.repository import Repository
+from .stores.regions import opened
 
 _LIMIT = 50
 _LINT_MB = 16
@@ -76,8 +76,7 @@ def wal_show(config: AgentConfig, options: argparse.Namespace) -> Answer:
             )
         found = entries_on_disk(options.storage_path, request)
     else:
-        with contextlib.ExitStack() as stack:
-            sources = [stack.enter_context(Repository(each)) for each in [config.repository, *config.destinations]]
+        with opened(config.regions) as sources:
             found = archived_entries(sources, request)
     return DONE, {"entries": [_fields(each) for each in found]}, [_line(each) for each in found]
 

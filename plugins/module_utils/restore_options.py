@@ -17,6 +17,7 @@ from .formats.times import parse_moment
 from .operations.moment import MomentRequest
 from .operations.restore import RestoreRequest
 from .stores.qdrant import Qdrant
+from .stores.regions import opened
 from .stores.repository import Repository
 
 MOMENT_SPEC: dict[str, Any] = {
@@ -89,7 +90,7 @@ def nodes_and_sources(params: dict[str, Any]) -> Iterator[tuple[list[Qdrant], li
     connections = [qdrant_connection(params)] + [qdrant_connection(params, url=url) for url in params["node_urls"]]
     with ExitStack() as stack:
         nodes = [stack.enter_context(Qdrant(connection)) for connection in connections]
-        yield nodes, [stack.enter_context(Repository(location)) for location in locations]
+        yield nodes, stack.enter_context(opened(locations))
 
 
 def request_of(params: dict[str, Any]) -> RestoreRequest:

@@ -312,7 +312,6 @@ failure:
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -328,7 +327,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.layout import backup_time
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_duration
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.regions import opened
 
 
 def choice_of(params: dict[str, Any]) -> Choice:
@@ -354,9 +353,7 @@ def copy(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         raise InvalidInput("destinations is empty.", "Name at least one repository.")
     locations = store_locations(params["destinations"])
     rpos = {name: parse_duration(value, f"rpo of {name}") for name, value in params["rpo"].items()}
-    with ExitStack() as stack:
-        source = stack.enter_context(Repository(store_location(params["source"])))
-        destinations = [stack.enter_context(Repository(location)) for location in locations]
+    with opened([store_location(params["source"]), *locations]) as (source, *destinations):
         report = copy_backups(source, destinations, names, choice, check=check_mode, rpos=rpos, wal=params["wal"])
     return {"changed": report.changed, **report.as_result()}
 

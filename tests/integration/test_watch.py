@@ -41,16 +41,6 @@ def made(ago: timedelta, token: str = "aaaaaa") -> str:
     return layout.new_backup_id(datetime.now(timezone.utc) - ago, token)
 
 
-@pytest.fixture
-def repository(s3_server: SeaweedServer, bucket: str) -> Repository:
-    return Repository(location_on(s3_server, bucket))
-
-
-@pytest.fixture
-def standby(s3_server: SeaweedServer, bucket: str) -> Repository:
-    return Repository(location_on(s3_server, bucket, prefix="standby", name="standby"))
-
-
 def watched(run_module: Run, *regions: Repository, sla: Any = "prototype", **more: Any) -> Json:
     options = [as_option(each.location) for each in regions]
     return run_module("sla_status", {"repositories": options, "sla": sla, **more})

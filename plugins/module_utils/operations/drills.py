@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..errors import IntegrityError, ObjectNotFound, StoreError, StoreUnreachable
+from ..errors import IntegrityError, ObjectNotFound, StoreError
 from ..formats import drill_record, layout
 from ..formats.drill_schedule import coverage
 from ..stores.repository import Repository
 from .catalogue import READERS, collections_of, committed_ids
+from .regions_catalogue import nobody_answered
 
 Json = dict[str, Any]
 
@@ -86,7 +87,8 @@ def find_drills(
     A record that its sidecar does not prove counts as damaged; the copy of another region then takes its place.
     Raises StoreUnreachable where no region could be asked; the error of a single one is raised itself.
     """
-    found, errors = FoundDrills(), []
+    found = FoundDrills()
+    errors: dict[str, StoreError] = {}
     for region in regions:
         try:
             if len(regions) > 1:
@@ -94,17 +96,10 @@ def find_drills(
             for name in collections_of(region) if collection is None else [collection]:
                 _read_drills(region, name, before, limit, found)
         except StoreError as error:
-            errors.append(error)
+            errors[region.name] = error
             found.unreachable.append({"region": region.name, "reason": error.detail})
     if len(errors) == len(regions):
-        raise (
-            errors[0]
-            if len(errors) == 1
-            else StoreUnreachable(
-                f"No repository could be read. {'; '.join(error.detail for error in errors)}",
-                "Make at least one of them reachable.",
-            )
-        )
+        raise nobody_answered(errors)
     return found
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -70,7 +70,7 @@ def read_catalogue(regions: Sequence[Repository], request: CatalogueRequest, now
     found = {name: answer for name, answer in answers.items() if isinstance(answer, _Region)}
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, StoreError)}
     if not found:
-        raise _nobody(list(errors.values()), errors)
+        raise nobody_answered(errors)
     names = sorted({name for region in found.values() for name in region.newest})
     return {
         "backups": _merged(found),
@@ -96,10 +96,11 @@ def list_backups(repository: Repository, collection: str | None = None, **filter
     return backups
 
 
-def _nobody(errors: list[StoreError], named: dict[str, StoreError]) -> StoreError:
+def nobody_answered(errors: Mapping[str, StoreError]) -> StoreError:
+    """What to raise where every region has failed; ``errors``: by the regions' names, not empty."""
     if len(errors) == 1:
-        return errors[0]
-    reasons = "; ".join(f"{name}: {error.detail}" for name, error in named.items())
+        return next(iter(errors.values()))
+    reasons = "; ".join(f"{name}: {error.detail}" for name, error in errors.items())
     return StoreUnreachable(f"No repository could be read. {reasons}", "Make at least one of them reachable.")
 
 

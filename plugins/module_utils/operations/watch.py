@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from ..errors import StoreError, StoreUnreachable
+from ..errors import StoreError
 from ..formats.drill_glance import DrillGlance
 from ..formats.layout import backup_time
 from ..formats.sla import SlaPolicy
@@ -20,6 +20,7 @@ from ..formats.watch import Finding, RegionSeen, Seen, Verdict, findings, limits
 from ..stores.repository import Repository
 from .catalogue import READERS, backed_up, committed_ids, freshness, newest_committed
 from .drill_records import drills_of
+from .regions_catalogue import nobody_answered
 from .verification_record import read_record
 from .wal_ranges import restorable
 
@@ -103,11 +104,8 @@ def unreached(regions: Sequence[Repository]) -> dict[str, StoreError]:
     with ThreadPoolExecutor(READERS, thread_name_prefix="watch-reach") as threads:
         answers = list(zip(regions, threads.map(ask, regions), strict=True))
     errors = {region.name: error for region, error in answers if error is not None}
-    if len(errors) == len(regions) == 1:
-        raise next(iter(errors.values()))
     if len(errors) == len(regions):
-        reasons = "; ".join(f"{name}: {error.detail}" for name, error in errors.items())
-        raise StoreUnreachable(f"No repository could be read. {reasons}", "Make at least one of them reachable.")
+        raise nobody_answered(errors)
     return errors
 
 
