@@ -51,8 +51,8 @@ def backup(config: AgentConfig, options: argparse.Namespace) -> Answer:
             warnings += _withdraw(config, result["backups"], needed)
             # Whoever came with them while the lock was held was refused; from now on nobody is.
             met, needed = needed, _needed(config)
-            names = _names(config, [qdrant, *nodes.values()])
-            chosen = [name for name in names if name in needed and needed[name] != met.get(name)]
+            new = {name for name, request in needed.items() if request != met.get(name)}
+            chosen = [name for name in _names(config, [qdrant, *nodes.values()]) if name in new] if new else []
             goes_on = bool(chosen)
     for entry in backups:
         warnings += [f"{entry['collection']}: {text}" for text in entry.get("warnings", [])]
