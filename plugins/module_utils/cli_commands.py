@@ -29,11 +29,10 @@ def copy(config: AgentConfig, options: argparse.Namespace) -> Answer:
     if not config.destinations:
         raise InvalidInput("There is no destination to copy to.", f"Add destinations to {options.config}.")
     choice = Choice(newest=config.copy_newest)
-    with (
-        opened(config.regions) as (source, *destinations),
-        one_run([source], "copy", config.lock_seconds, options.check) as warnings,
-    ):
-        report = copy_backups(source, destinations, config.copy_collections, choice, check=options.check)
+    with opened(config.regions) as regions:
+        source, *destinations = regions
+        with one_run([source], "copy", config.lock_seconds, options.check) as warnings:
+            report = copy_backups(source, destinations, config.copy_collections, choice, check=options.check)
     result = {"changed": report.changed, **report.as_result(), "warnings": warnings}
     done = "would copy" if options.check else "copied"
     lines = [f"{each['collection']}: {done} {each['backup_id']} to {each['destination']}" for each in report.copied]
