@@ -21,6 +21,7 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.lock_layout import lock_key
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import timeline_key
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import wal_archive
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.base_requests import requested_bases
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive import Archiver
@@ -29,6 +30,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
     chunks,
     read_header,
     read_timeline,
+    timelines,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.agent_files import Spool
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import QdrantConnection
@@ -338,6 +340,26 @@ def test_a_damaged_end_of_the_archive_begins_a_new_timeline(
     record = read_timeline(repository, new)
     assert (record.reason, record.previous) == ("gap", old.timeline)
     assert "damaged" in record.detail
+    assert max(archived(repository, new)) == last
+    assert json.loads(requested_bases(settings.state_path)[logged.name])["timeline"] == new.timeline
+
+
+@pytest.mark.parametrize("damage", [None, b"nothing\n"], ids=["gone", "other bytes"])
+def test_a_timeline_that_has_lost_its_record_is_not_continued(
+    qdrant_server: QdrantServer, repository: Repository, logged: LoggedCollection, tmp_path: Path, damage: bytes | None
+) -> None:
+    settings = settings_for(qdrant_server, tmp_path, logged.name)
+    last = logged.put(1, 5)
+    Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
+    (old,) = archived_timelines(repository, logged.name)
+    repository.delete([timeline_key(old)])
+    if damage is not None:
+        repository.put(timeline_key(old), damage)
+    Archiver(identify(qdrant_server), repository, settings).run(lambda: False, once=True)
+    (new,) = set(timelines(repository, logged.name, 0, logged.replica)) - {old}
+    record = read_timeline(repository, new)
+    assert (record.reason, record.previous) == ("gap", old.timeline)
+    assert "has no record" in record.detail
     assert max(archived(repository, new)) == last
     assert json.loads(requested_bases(settings.state_path)[logged.name])["timeline"] == new.timeline
 

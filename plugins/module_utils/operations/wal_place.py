@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..errors import IntegrityError, StoreError
+from ..errors import IntegrityError, ObjectNotFound, StoreError
 from ..formats import layout
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog
@@ -15,7 +15,7 @@ from ..formats.wal_positions import Positions
 from ..stores.repository import Repository
 from .catalogue import newest_committed
 from .wal_follower import KnownPlace
-from .wal_listing import last_chunk, read_header, read_positions, timelines
+from .wal_listing import last_chunk, read_header, read_positions, read_timeline, timelines
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,12 @@ def locate(repository: Repository, log: ReplicaLog, spooled: ChunkHeader | None,
 def continues(repository: Repository, header: ChunkHeader) -> bool:
     """Whether the repository has the timeline of a chunk up to the entry before its first one.
 
-    The first chunk of a timeline is the one that knows no CRC before.
+    The first chunk of a timeline is the one that knows no CRC before; it continues the timeline's record.
     """
+    if header.previous_crc is None:
+        return not _record_damage(repository, header.log)
     newest = last_chunk(repository, header.log, header.first)
-    return header.previous_crc is None if newest is None else newest.last >= header.first - 1
+    return newest is not None and newest.last >= header.first - 1
 
 
 def _stored(repository: Repository, log: ReplicaLog) -> tuple[KnownPlace | None, str]:
@@ -71,6 +73,7 @@ def _stored(repository: Repository, log: ReplicaLog) -> tuple[KnownPlace | None,
         chunk = last_chunk(repository, timeline, (mine.last or 0) if mine is not None else 0)
         if chunk is None:
             continue
+        lost = _record_damage(repository, timeline)
         try:
             place = _place(read_header(repository, chunk))
         except IntegrityError as error:
@@ -78,8 +81,17 @@ def _stored(repository: Repository, log: ReplicaLog) -> tuple[KnownPlace | None,
             return KnownPlace(timeline, chunk.last, 0, layout.backup_time(timeline.timeline)), lost
         if mine is not None and mine.last == place.last and mine.checked_at is not None:
             place = replace(place, after=max(place.after, mine.checked_at))
-        return place, ""
+        return place, lost
     return None, ""
+
+
+def _record_damage(repository: Repository, log: ReplicaLog) -> str:
+    """Why a timeline has no valid record in the repository, a sentence; "" where it has one."""
+    try:
+        read_timeline(repository, log)
+    except (IntegrityError, ObjectNotFound) as error:
+        return f"The timeline in the archive has no record: {error.detail}"
+    return ""
 
 
 def _base_last(repository: Repository, log: ReplicaLog) -> int | None:
