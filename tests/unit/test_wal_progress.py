@@ -34,7 +34,7 @@ LOG = ReplicaLog('a "quoted" \\ name', 2, "47", "20261124T110000Z-aaaaaa")
 def test_the_lag_grows_until_all_that_was_seen_is_archived() -> None:
     progress = Progress(LOG, since=100.0)
     assert progress.lag(130.0) == 30.0
-    progress.reached(Round(NOW, 120.0))
+    progress.reached(Round(NOW, 120.0), LOG.timeline)
     assert progress.lag(130.0) == 10.0
     assert progress.checked_at == NOW
 

@@ -156,6 +156,12 @@ class ArchivedLog:
         return start <= self.base_last
 
 
+def latest_seen(positions: Iterable[Position | None]) -> Position | None:
+    """Of what is known of one timeline, what was seen last; None where nothing was."""
+    known = [(each.checked_at, each) for each in positions if each is not None and each.checked_at is not None]
+    return max(known, key=lambda each: each[0])[1] if known else None
+
+
 def known_until(newest: Poll | None, last: int, position: Position | None) -> datetime | None:
     """Up to when (aware) it is known what a log had whose archive ends with the entry ``last``; None if it is not.
 

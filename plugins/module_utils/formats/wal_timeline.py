@@ -20,6 +20,7 @@ from ..errors import IntegrityError
 from .canonical import canonical
 from .times import exact, parse_exact
 from .wal_layout import ReplicaLog, timeline_key
+from .wal_positions import Position
 
 SCHEMA_VERSION = 1
 KIND = "vectorops.qdrant_dr/wal-timeline"
@@ -30,12 +31,20 @@ _HINT = "Take it from another copy of the repository; without it, the chunks of 
 
 
 @dataclass(frozen=True)
+class Seen:
+    """The end of a log: all that was written to it until ``at`` (aware) are its entries up to ``last``."""
+
+    at: datetime
+    last: int
+
+
+@dataclass(frozen=True)
 class Timeline:
     """One timeline.
 
     ``started`` (aware): when the archiver began to follow this log; ``reason``: one of ``REASONS``, with ``detail``, a
-    sentence; ``previous``: the timeline before of this replica; ``gap``: first and last index (inclusive) that were
-    lost.
+    sentence; ``previous``: the timeline before of this replica, and ``previous_seen``: how that one ended, by the last
+    poll that has seen it; ``gap``: first and last index (inclusive) that were lost.
     """
 
     cluster: str
@@ -46,6 +55,13 @@ class Timeline:
     tool: dict[str, str]
     previous: str | None = None
     gap: tuple[int, int] | None = None
+    previous_seen: Seen | None = None
+
+    def end_of(self, log: ReplicaLog) -> Position | None:
+        """How far another timeline of this replica is known to be archived, by this one; None where it is not."""
+        if self.previous_seen is None or self.previous != log.timeline:
+            return None
+        return Position(log.timeline, self.previous_seen.last, None, self.previous_seen.at, 0)
 
     @property
     def key(self) -> str:
@@ -54,6 +70,7 @@ class Timeline:
 
     def dump(self) -> bytes:
         """The text to store: readable, and the same bytes for the same timeline."""
+        seen = self.previous_seen
         fields: dict[str, Any] = {
             "cluster": self.cluster,
             "collection": self.log.collection,
@@ -64,6 +81,7 @@ class Timeline:
             "reason": self.reason,
             "detail": self.detail,
             "previous": self.previous,
+            "previous_seen": None if seen is None else {"at": exact(seen.at), "last": seen.last},
             "gap": None if self.gap is None else {"first": self.gap[0], "last": self.gap[1]},
             "tool": self.tool,
         }
@@ -88,7 +106,7 @@ class Timeline:
 
 
 def _timeline(whole: dict[str, Any]) -> Timeline:
-    gap = whole["gap"]
+    gap, seen = whole["gap"], whole["previous_seen"]
     return Timeline(
         cluster=str(whole["cluster"]),
         log=ReplicaLog(str(whole["collection"]), int(whole["shard"]), str(whole["replica"]), str(whole["timeline"])),
@@ -98,4 +116,5 @@ def _timeline(whole: dict[str, Any]) -> Timeline:
         tool={str(name): str(value) for name, value in dict(whole["tool"]).items()},
         previous=None if whole["previous"] is None else str(whole["previous"]),
         gap=None if gap is None else (int(gap["first"]), int(gap["last"])),
+        previous_seen=None if seen is None else Seen(parse_exact(seen["at"]), int(seen["last"])),
     )

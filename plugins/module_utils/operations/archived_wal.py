@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
 from typing import TypeVar
 
 from ..errors import DamagedBackup, IntegrityError, StoreError, StoreUnreachable
-from ..formats.moments import Extent
+from ..formats.moments import Extent, latest_seen
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_join import Entries
 from ..formats.wal_layout import ReplicaLog, chunk_key, positions_prefix, replica_prefix, timeline_key, timeline_prefix
 from ..formats.wal_positions import Position, Positions
+from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
 from .verified_parts import NOT_REACHED, SourceHealth
 from .wal_keys import ChunkKeys
@@ -52,14 +52,18 @@ class ArchivedWal:
         self._told: list[dict[str, Positions]] | None = None
         self._sizes: dict[tuple[str, str], int] = {}
         self._headers: dict[str, ChunkHeader] = {}
-        self._started: dict[ReplicaLog, datetime] = {}
+        self._timelines: dict[tuple[int, str], list[ReplicaLog]] = {}
+        self._records: dict[ReplicaLog, Timeline | None] = {}
         self._extents: dict[tuple[int, str], list[Extent]] = {}
 
     def timelines(self, shard: int, replica: str) -> list[ReplicaLog]:
         """Those of one replica, oldest first."""
-        prefix = replica_prefix(self.collection, shard, replica)
-        found = self._ask_all(prefix, lambda source: timelines(source, self.collection, shard, replica))
-        return sorted({log for logs in found for log in logs}, key=lambda log: log.timeline)
+        if (shard, replica) not in self._timelines:
+            prefix = replica_prefix(self.collection, shard, replica)
+            found = self._ask_all(prefix, lambda source: timelines(source, self.collection, shard, replica))
+            each = {log for logs in found for log in logs}
+            self._timelines[shard, replica] = sorted(each, key=lambda log: log.timeline)
+        return self._timelines[shard, replica]
 
     def extents(self, shard: int, replica: str) -> list[Extent]:
         """The ends of each timeline of one replica."""
@@ -67,15 +71,14 @@ class ArchivedWal:
             self._extents[shard, replica] = [self._extent(log) for log in self.timelines(shard, replica)]
         return self._extents[shard, replica]
 
-    def started(self, log: ReplicaLog) -> datetime:
-        """When the archiver began to follow it (aware); if no source can tell, the end of the second in its name."""
-        if log not in self._started:
+    def record(self, log: ReplicaLog) -> Timeline | None:
+        """The record of a timeline, None where no source has a good copy."""
+        if log not in self._records:
             try:
-                record = self._first_right(timeline_key(log), lambda source: read_timeline(source, log))
-                self._started[log] = record.started
+                self._records[log] = self._first_right(timeline_key(log), lambda source: read_timeline(source, log))
             except DamagedBackup:
-                self._started[log] = unread_start(log)
-        return self._started[log]
+                self._records[log] = None
+        return self._records[log]
 
     def headers(self, log: ReplicaLog, first: int = 0) -> list[ChunkHeader]:
         """The headers of the unbroken run of chunks that begins with the one that has the entry ``first``, or with the
@@ -127,13 +130,13 @@ class ArchivedWal:
                 yield ahead.popleft().result()
 
     def position(self, log: ReplicaLog) -> Position | None:
-        """The newest that the archiver said of this timeline, in any source."""
+        """The newest that the archiver said of this timeline, in any source, also as it began the next one."""
         if self._told is None:
             prefix = positions_prefix(self.collection)
             self._told = list(self._ask_all(prefix, lambda source: read_positions(source, self.collection)))
-        positions = [told[log.replica].of(log) for told in self._told if log.replica in told]
-        known = [(each.checked_at, each) for each in positions if each is not None and each.checked_at is not None]
-        return max(known, key=lambda each: each[0])[1] if known else None
+        told = [each[log.replica].of(log) for each in self._told if log.replica in each]
+        records = [self.record(other) for other in self.timelines(log.shard, log.replica)]
+        return latest_seen([*told, *(record.end_of(log) for record in records if record is not None)])
 
     def _extent(self, log: ReplicaLog) -> Extent:
         position = self.position(log)
@@ -145,7 +148,10 @@ class ArchivedWal:
         ends = [(first, last) for first, last in self._ask_all(timeline_prefix(log), ask) if first and last]
         lowest = min((first.first for first, _last in ends), default=None)
         highest = max((last.last for _first, last in ends), default=None)
-        return Extent(log, self.started(log), lowest, highest)
+        record = self.record(log)
+        # If no source can tell, the end of the second in its name.
+        started = record.started if record is not None else unread_start(log)
+        return Extent(log, started, lowest, highest)
 
     def _spans(self, log: ReplicaLog, first: int) -> list[tuple[int, int]]:
         """First and last index (inclusive) of the chunks of a timeline with entries from ``first`` on, in order; of

@@ -15,6 +15,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 from ..errors import DrError
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import positions_key
-from ..formats.wal_timeline import FIRST, Timeline
+from ..formats.wal_timeline import FIRST, Seen, Timeline
 from ..stores.agent_files import Spool, write_file
 from ..stores.node_files import local_replicas
 from ..stores.repository import Repository
@@ -33,7 +34,7 @@ from .base_requests import repeat_requests, request_base, requested_bases, withd
 from .share import utc_now
 from .troubles import Troubles
 from .wal_discovery import Discovery
-from .wal_follower import MIB, Follower, Sealed
+from .wal_follower import EVER, MIB, Follower, KnownPlace, Sealed
 from .wal_outbox import Outbox
 from .wal_place import Located
 from .wal_progress import Progress, Shard, Totals, metrics, named, needs_base, positions_of
@@ -86,7 +87,8 @@ class Archiver:
         self._progress: dict[Shard, Progress] = {}
         self._rates = WriteRates(settings.state_path)
         self._base_last: dict[Shard, int | None] = {}
-        self._gone: set[Shard] = set()
+        # With the end of its log, as far as that was seen.
+        self._gone: dict[Shard, tuple[str, Seen | None]] = {}
         self._unfiled: list[Timeline] = []
         self._dirty: set[str] = set()
         self._telling: dict[str, Future[Any]] = {}
@@ -168,13 +170,12 @@ class Archiver:
 
     def _follow(self, shard: Shard, located: Located) -> None:
         directory = Path(self._settings.storage_path) / "collections" / shard[0] / str(shard[1]) / "wal"
-        recreated = shard in self._gone
-        self._gone.discard(shard)
+        recreated, place = shard in self._gone, self._as_seen(shard, located.place)
         self._followers[shard] = Follower(
             self._repository.location.cluster,
             located.log,
             directory,
-            located.place,
+            place,
             recreated=recreated,
             lost=located.damage,
             clock=self._clock,
@@ -182,12 +183,20 @@ class Archiver:
         )
         self._base_last[shard] = located.base_last
         progress = self._progress[shard] = Progress(located.log, time.monotonic())
-        place = located.place
         if place is not None and not self._outbox.waiting(located.log) and not located.damage:
             progress.log, progress.last, progress.crc = place.log, place.last, place.crc
+            # Also where another log has taken its place: then nobody looks at this one again.
+            progress.checked_at = place.after if place.after != EVER else None
             if located.proved:
                 self._outbox.proved(place.log, place.last)
         self._due["poll"] = 0.0
+
+    def _as_seen(self, shard: Shard, place: KnownPlace | None) -> KnownPlace | None:
+        """The place with which a log begins, with what was seen of it until it was gone."""
+        timeline, seen = self._gone.pop(shard, ("", None))
+        if place is None or seen is None or (timeline, seen.last) != (place.log.timeline, place.last):
+            return place
+        return replace(place, after=max(place.after, seen.at))
 
     # -- reading and sealing
 
@@ -208,7 +217,7 @@ class Archiver:
             if follower.absent:
                 follower.close()
                 del self._followers[shard], self._progress[shard]
-                self._gone.add(shard)
+                self._gone[shard] = follower.timeline, follower.seen
                 self._report(f"{named(shard)} is gone.")
                 self._forget_request(shard[0])
         behind = self._more or not has_room
@@ -239,7 +248,7 @@ class Archiver:
                 self._note_timeline(shard, item, sealed[number + 1].header)
             self._outbox.add(item)
         if not follower.pending and follower.ended is not None and not self._outbox.waiting(follower.replica):
-            self._progress[shard].reached(follower.ended)
+            self._progress[shard].reached(follower.ended, follower.timeline)
         return bool(sealed)
 
     def _note_timeline(self, shard: Shard, item: Sealed, first_chunk: ChunkHeader | None) -> None:

@@ -22,7 +22,7 @@ from ..formats.wal_chunk import ChunkBuilder
 from ..formats.wal_chunk_header import MAX_POLLS, ChunkHeader
 from ..formats.wal_join import Entries
 from ..formats.wal_layout import ReplicaLog
-from ..formats.wal_timeline import FIRST, GAP, RECREATED, REPLACED, Timeline
+from ..formats.wal_timeline import FIRST, GAP, RECREATED, REPLACED, Seen, Timeline
 from ..stores.wal_files import Absent, Gap, NewEntries, NewTimeline, Place, WalFiles
 from ..version import TOOL
 from .data_keys import DataKey
@@ -101,6 +101,7 @@ class Follower:
         self._cluster, self._clock, self._data_key = cluster, clock, data_key
         self.replica = replace(log, timeline="")
         self._previous = place.log.timeline if place is not None else None
+        self._previous_seen = Seen(place.after, place.last) if place is not None and not lost else None
         known = None if recreated or lost else place
         self._log = known.log if known is not None else None
         self._begins: tuple[str, str, tuple[int, int] | None] = (FIRST, "The log is followed for the first time.", None)
@@ -110,6 +111,7 @@ class Follower:
             self._begins = (GAP, lost, None)
         self._files = WalFiles(directory, Place(known.last + 1, known.crc) if known is not None else None)
         self._after = known.after if known is not None else EVER
+        self._last = known.last if known is not None else None
         self._round: Round | None = None
         self._pieces: deque[tuple[Entries, datetime, datetime]] = deque()
         self._since = 0.0
@@ -128,6 +130,17 @@ class Follower:
     def pending(self) -> int:
         """How many entries were read and not sealed."""
         return self._pieces[-1][0].stop - self._pieces[0][0].first if self._pieces else 0
+
+    @property
+    def timeline(self) -> str:
+        """The timeline that what was read last is of; "" where the log has nothing that is of one."""
+        return self._log.timeline if self._log is not None else ""
+
+    @property
+    def seen(self) -> Seen | None:
+        """How the log of ``timeline`` ended when it was last seen; None where its end was not yet."""
+        known = self._log is not None and self._last is not None and self._after != EVER
+        return Seen(self._after, self._last or 0) if known else None
 
     def close(self) -> None:
         """Let the files go."""
@@ -157,9 +170,10 @@ class Follower:
                 self._begin_anew(REPLACED, f"Another log has taken its place: {found.reason}.")
                 self._after = EVER
                 continue
+            ended, self._round = self._round, None
             self.absent = isinstance(found, Absent)
-            self.ended, self._round = self._round, None
-            self._after = self.ended.clock
+            if not self.absent:
+                self.ended, self._after = ended, ended.clock
             return False
         return True
 
@@ -189,6 +203,7 @@ class Follower:
         if not self._pieces:
             self._since = time.monotonic()
         self._pieces.append((entries, self._after, self._clock()))
+        self._last = entries.stop - 1
         self.size += len(entries.data)
         if self.size >= seal_bytes or len(self._pieces) >= MAX_POLLS:
             self.seal()
@@ -204,7 +219,8 @@ class Follower:
         """The next entry is of another timeline."""
         if self._log is not None:
             self.seal()
-            self._previous, self._log = self._log.timeline, None
+            self._previous, self._previous_seen = self._log.timeline, self.seen
+            self._log = self._last = None
         self._begins = (reason, detail, gap)
 
     def _begin(self) -> None:
@@ -214,4 +230,6 @@ class Follower:
             moment = max(moment, layout.backup_time(self._previous) + _SECOND)
         reason, detail, gap = self._begins
         self._log = replace(self.replica, timeline=layout.new_backup_id(moment, secrets.token_hex(3)))
-        self._record = Timeline(self._cluster, self._log, now, reason, detail, dict(TOOL), self._previous, gap)
+        self._record = Timeline(
+            self._cluster, self._log, now, reason, detail, dict(TOOL), self._previous, gap, self._previous_seen
+        )

@@ -36,15 +36,18 @@ class Progress:
     def arrived(self, item: Sealed) -> None:
         """The repository has this object."""
         if item.log != self.log:
-            self.log, self.last, self.crc = item.log, None, None
+            # What was seen of the log before says nothing about this one.
+            self.log, self.last, self.crc, self.checked_at = item.log, None, None, None
         if item.header is not None:
             self.last, self.crc = item.header.last, item.header.last_crc
             if item.round is not None:
-                self.reached(item.round)
+                self.reached(item.round, item.log.timeline)
 
-    def reached(self, round_: Round) -> None:
-        """All that was in the log then is in the repository."""
-        self.checked, self.checked_at = round_, round_.clock
+    def reached(self, round_: Round, timeline: str) -> None:
+        """All that was in the log then is in the repository, where it is of this timeline."""
+        self.checked = round_
+        if timeline == self.log.timeline:
+            self.checked_at = round_.clock
 
     def lag(self, uptime: float) -> float:
         """Seconds since when writes may not be in the repository."""

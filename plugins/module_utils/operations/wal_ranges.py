@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import DamagedManifest, IntegrityError, ObjectNotFound
 from ..formats.manifest import Manifest
-from ..formats.moments import ArchivedLog, BaseEnd, Extent, known_until
+from ..formats.moments import ArchivedLog, BaseEnd, Extent, known_until, latest_seen
 from ..formats.times import exact
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_join import missing_entries
@@ -57,8 +57,8 @@ def served_from(manifest: Manifest, logs: Iterable[ArchivedLog]) -> datetime:
 class ArchivedTimeline:
     """One contiguous run of entries, ``first`` to ``newest.last`` (inclusive).
 
-    ``position``: what its archiver last said of it. ``ended`` (aware): when the next timeline of this replica was
-    begun, None for its last one.
+    ``position``: what its archiver last said of it, also as it began the next one. ``ended`` (aware): when the next
+    timeline of this replica was begun, None for its last one.
     """
 
     record: Timeline
@@ -171,13 +171,16 @@ def _add_timelines(
     found: list[ArchivedTimeline] = []
     extents: list[Extent] = []
     ended: datetime | None = None
+    later: list[Timeline] = []
     for log in reversed(timelines(repository, archive.collection, shard, replica)):
-        mine = positions.of(log) if positions is not None else None
+        told = positions.of(log) if positions is not None else None
+        mine = latest_seen([told, *(record.end_of(log) for record in later)]) or told
         first, last = first_chunk(repository, log), last_chunk(repository, log, (mine.last or 0) if mine else 0)
         started = unread_start(log)
         try:
             record = read_timeline(repository, log)
             started = record.started
+            later.append(record)
             if first is not None and last is not None:
                 found.append(ArchivedTimeline(record, first.first, read_header(repository, last), mine, ended))
                 ended = record.started

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -22,13 +22,21 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_la
     timeline_key,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_positions import Position, Positions
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_timeline import Timeline
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_timeline import Seen, Timeline
 
 LOG = ReplicaLog("my docs", 3, "8471203928", "20261122T020000Z-a1b2c3")
 START = datetime(2026, 11, 22, 2, 0, 0, 123456, tzinfo=timezone.utc)
 TOOL = {"name": "vectorops.qdrant_dr", "version": "0.1.0"}
 TIMELINE = Timeline(
-    "production", LOG, START, "gap", "Qdrant has removed them.", TOOL, "20261121T020000Z-aaaaaa", (5, 9)
+    "production",
+    LOG,
+    START,
+    "gap",
+    "Qdrant has removed them.",
+    TOOL,
+    previous="20261121T020000Z-aaaaaa",
+    gap=(5, 9),
+    previous_seen=Seen(START - timedelta(seconds=1), 4),
 )
 POSITIONS = Positions(
     cluster="production",
@@ -42,7 +50,7 @@ POSITIONS = Positions(
 
 
 def test_a_timeline_comes_back_as_it_was_stored() -> None:
-    first = replace(TIMELINE, reason="first", previous=None, gap=None)
+    first = replace(TIMELINE, reason="first", previous=None, gap=None, previous_seen=None)
     assert Timeline.parse(TIMELINE.dump()) == TIMELINE
     assert Timeline.parse(first.dump()) == first
     assert TIMELINE.key == "my docs/wal/3/8471203928/20261122T020000Z-a1b2c3/timeline.json"
@@ -54,6 +62,8 @@ def test_a_timeline_comes_back_as_it_was_stored() -> None:
         ("reason", "first"),
         ("gap", None),
         ("gap", {"first": 5}),
+        ("previous_seen", {"at": "2026-11-22T02:00:00.123456Z", "last": 4}),
+        ("previous_seen", {"last": 4}),
         ("shard", 4),
         ("shard", "3"),
         ("started", "2026-11-22T02:00:00"),
@@ -67,6 +77,13 @@ def test_a_timeline_that_was_altered_is_refused(name: str, value: object) -> Non
     whole[name] = value
     with pytest.raises(IntegrityError, match="WAL timeline"):
         Timeline.parse((json.dumps(whole, sort_keys=True, indent=1) + "\n").encode())
+
+
+def test_a_timeline_tells_how_the_one_before_ended_and_nothing_of_others() -> None:
+    before = replace(LOG, timeline="20261121T020000Z-aaaaaa")
+    assert TIMELINE.end_of(before) == Position(before.timeline, 4, None, START - timedelta(seconds=1), 0)
+    assert TIMELINE.end_of(LOG) is None
+    assert replace(TIMELINE, previous_seen=None).end_of(before) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", TIMELINE.dump()[:-9], TIMELINE.dump() + b" "])
