@@ -110,4 +110,5 @@ class SealedArchive:
 
 
 def verify(*regions: Repository, **how: Any) -> VerifyReport:
-    return verify_backups(regions, VerifyRequest(None, Choice(newest=None), how.pop("level", "content"), **how))
+    check = how.pop("check", False)
+    return verify_backups(regions, VerifyRequest(None, Choice(newest=None), how.pop("level", "content"), **how), check)

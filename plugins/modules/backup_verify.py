@@ -70,6 +70,8 @@ options:
         as an older version.
       - An object that is not encrypted as O(repositories[].encryption) demands is written anew as well.
       - If a part is bad in every region, the object stays as it is.
+      - The record of a data key of an archived log that no region has is made anew from a chunk that was read. It then
+        has the wrap of the chunks, and none that a rotation has added.
       - A damaged manifest is replaced by that of another region, if all that are valid are the same, and the one that
         was verified here before was no other.
     type: bool

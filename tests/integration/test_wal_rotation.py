@@ -101,3 +101,43 @@ def test_a_verification_finds_what_the_key_here_does_not_open_and_what_a_rotatio
     assert verify(repository, standby, repair=True).findings[0]["repaired"]
     assert repository.get(record) == standby.get(record)
     assert verify(sealed.repository, standby).findings == []
+
+
+def test_the_record_of_a_data_key_that_no_region_has_is_made_anew_from_a_chunk(
+    sealed: SealedArchive, repository: Repository, standby: Repository
+) -> None:
+    sealed.fill()
+    copy_backups(repository, [standby], None, Choice())
+    records = {item.key: repository.get(item.key) for item in repository.list(wraps_prefix(sealed.name))}
+    for region in (repository, standby):
+        region.delete(list(records))
+    before = [holdings(region) for region in (repository, standby)]
+
+    planned = verify(sealed.repository, standby, repair=True, check=True)
+    assert [holdings(region) for region in (repository, standby)] == before
+    mended = verify(sealed.repository, standby, repair=True)
+
+    for report in (planned, mended):
+        assert {(each["object"], each["region"]) for each in report.findings} == {
+            (key, region) for key in records for region in ("primary", "standby")
+        }
+        assert all((each["problem"], each["healthy"]) == ("missing", []) for each in report.findings)
+        assert all(each["repaired"] for each in report.findings)
+    for region in (repository, standby):
+        assert {item.key: region.get(item.key) for item in region.list(wraps_prefix(sealed.name))} == records
+    # Now a rotation finds them all, and nothing is lost with the old key.
+    rewrap_backups([with_key(each, NEW, old_keys=[{"key": KEY}]) for each in (repository, standby)], None)
+    sealed.proves(with_key(repository, NEW))
+    assert verify(with_key(repository, NEW), with_key(standby, NEW)).findings == []
+
+
+def test_a_damaged_record_of_a_data_key_is_not_written_over(sealed: SealedArchive, repository: Repository) -> None:
+    sealed.write(0, 5)
+    sealed.archive()
+    back_up(sealed.qdrant, repository, BackupRequest(sealed.name))
+    (record,) = [item.key for item in repository.list(wraps_prefix(sealed.name))]
+    flip_byte(repository, record, 0)
+    before = repository.get(record)
+    with pytest.raises(DamagedBackup):
+        verify(sealed.repository, repair=True)
+    assert repository.get(record) == before

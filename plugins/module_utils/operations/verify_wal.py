@@ -26,7 +26,7 @@ from .data_keys import wrong_key
 from .leftovers import exists
 from .repository_lock import collection_lock
 from .verify_backup import CONTENT, KEY, MISSING, Finding
-from .wal_keys import ChunkKeys, archive_of, contexts, key_of, prove_wraps
+from .wal_keys import ChunkKeys, archive_of, contexts, keep_record, key_of, prove_wraps
 from .wal_listing import (
     StoredChunk,
     chunks,
@@ -48,7 +48,8 @@ class RegionLogs:
 
     ``records``: the timelines with a valid record; ``wraps``: the keys of the records of data keys that have a wrap;
     ``size``: bytes of chunks that were read; ``busy``: why what is missing could not be told from what another run has
-    yet to bring. ``secrets``: opens what the region's own keys open, None where it has none.
+    yet to bring. ``secrets``: opens what the region's own keys open, None where it has none. ``sealed``: the key of the
+    record of a data key -> the newest chunk that was read of those it encrypts.
     """
 
     region: Repository
@@ -60,6 +61,7 @@ class RegionLogs:
     size: int = 0
     busy: str | None = None
     secrets: ChunkKeys | None = None
+    sealed: dict[str, ChunkHeader] = field(default_factory=dict)
 
     def found(self, key: str, problem: str, reason: str) -> None:
         """Add a finding."""
@@ -163,8 +165,13 @@ def _look_at_wraps(found: RegionLogs, collection: str) -> None:
 
 def _look_for_wraps(found: RegionLogs, header: ChunkHeader) -> None:
     """Whether there is a record of the data key of a chunk: else no rotation of the master key would find it."""
-    key = key_of(header.key_context) if header.key_context is not None else None
-    if key is not None and key not in found.wraps and all(key != finding.object for finding in found.findings):
+    if header.key_context is None:
+        return
+    key = key_of(header.key_context)
+    newest = found.sealed.setdefault(key, header)
+    if newest.polls[-1].before < header.polls[-1].before:
+        found.sealed[key] = header
+    if key not in found.wraps and all(key != finding.object for finding in found.findings):
         found.found(key, MISSING, "the record of a data key is missing, so that a rotation would pass it over")
 
 
@@ -254,10 +261,12 @@ def _find_missing(copy: RegionLogs, copies: Sequence[RegionLogs], log: ReplicaLo
 def repair_wal(copies: Sequence[RegionLogs], collection: str, check: bool) -> None:
     """Put what another region has good in the place of what is bad or missing; each finding tells how that went.
 
+    The record of a data key that no region has is made anew from a chunk that it encrypts.
+
     ``check`` only reads, and marks what would be mended.
     """
     for copy in copies:
-        findings = [finding for finding in copy.findings if finding.healthy]
+        findings = [finding for finding in copy.findings if finding.healthy or _can_rebuild(copy, finding)]
         if not findings or copy.unreached is not None:
             continue
         try:
@@ -275,10 +284,26 @@ def _mend_all(copy: RegionLogs, copies: Sequence[RegionLogs], findings: Sequence
     for finding in findings:
         others = [each.region for each in copies if each.region.name in finding.healthy]
         try:
-            _mend(copy.region, others, finding, check)
+            if others:
+                _mend(copy.region, others, finding, check)
+            elif not check:
+                _rebuild(copy.region, copy.sealed[finding.object])
             finding.repaired = True
         except DrError as error:
             _tell(finding, error)
+
+
+def _can_rebuild(copy: RegionLogs, finding: Finding) -> bool:
+    """Whether it is the record of a data key that is missing, and a chunk has the wrap. What is damaged stays: a wrap
+    of a rotation might be saved from it."""
+    return finding.problem == MISSING and finding.object in copy.sealed
+
+
+def _rebuild(region: Repository, header: ChunkHeader) -> None:
+    """The record of the data key of a chunk, as it was before any rotation."""
+    keep_record(region, header)
+    key = key_of(header.key_context or {})
+    prove_wraps(region, key, region.get(key))
 
 
 def _mend(region: Repository, others: Sequence[Repository], finding: Finding, check: bool) -> None:
