@@ -38,9 +38,10 @@ class Cut:
 
 @dataclass(frozen=True)
 class Outside:
-    """The log does not have the moment."""
+    """The log does not have the moment. ``ended``: because it ends before, whatever base it goes on from."""
 
     reason: str
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class ArchivedLog:
         if index < self.base_last:
             return Outside(f"the base has its entries up to {self.base_last}, and so more than up to {index}")
         if index > self.last:
-            return Outside(f"its archived log ends with entry {self.last}, before {index}")
+            return Outside(f"its archived log ends with entry {self.last}, before {index}", ended=True)
         bounds = [(poll.after, poll.before) for poll in self._polls if poll.last >= index]
         following = [(poll.after, poll.before) for poll in self._polls if poll.last > index]
         written = bounds[0] if index > self.base_last else None
@@ -135,8 +136,9 @@ class ArchivedLog:
             return Outside(f"the base may have what was written until {exact(self.since)}")
         taken = next((place for place, poll in enumerate(self._polls) if poll.before > time), len(self._polls))
         if taken == len(self._polls) and (self.until is None or self.until < time):
-            known = "its log was not archived after the base" if self.until is None else f"up to {exact(self.until)}"
-            return Outside(f"it is known {known} only" if self.until else known)
+            if self.until is None:
+                return Outside("its log was not archived after the base")
+            return Outside(f"it is known up to {exact(self.until)} only", ended=True)
         ambiguous = any(poll.before <= time for poll in self._polls[taken:])
         cut = self._cut(taken)
         return Cut(cut.last, cut.written, cut.following, ambiguous)

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import BackupNotFound, MomentNotRestorable
 from ..formats import layout
 from ..formats.manifest import Manifest
-from ..formats.moments import ArchivedLog, Cut, Outside
+from ..formats.moments import ArchivedLog, Cut, Extent, Outside
 from ..formats.times import exact
 from ..formats.wal_chunk import Needed, cover
 from ..formats.wal_chunk_header import ChunkHeader
@@ -24,8 +24,8 @@ from .archived_wal import ArchivedWal
 from .catalogue import find_backup, finished
 from .wal_ranges import base_end, served_from
 
-# A base that does not do is seldom followed by an older one that does.
-_BASES_TRIED = 10
+# Of so many bases it is told why they do not serve.
+_REASONS = 10
 _SECOND = timedelta(seconds=1)
 
 Json = dict[str, Any]
@@ -89,6 +89,8 @@ class MomentSearch:
     """Looks for a base that, with the archive, has the moment; remembers why others do not.
 
     ``until``: up to when others serve, with their ids. ``alone``: the newest one without an archived log.
+    ``ended``: the timelines that end before the moment, why, and up to when they are known: no older base has more of
+    them.
     """
 
     archive: ArchivedWal
@@ -97,33 +99,28 @@ class MomentSearch:
     reasons: list[str] = field(default_factory=list)
     until: list[tuple[datetime, str]] = field(default_factory=list)
     alone: str | None = None
+    ended: dict[ReplicaLog, tuple[str, datetime]] = field(default_factory=dict)
 
     def fits(self, manifest: Manifest) -> bool:
         """Whether this backup is a base for the moment; ``shards`` is what it takes then."""
-        if len(self.reasons) >= _BASES_TRIED:
-            return False
-        found, outside, ranges = {}, [], []
+        found: dict[int, ShardMoment] = {}
+        outside: list[str] = []
+        ends: list[datetime | None] = []
         for shard in manifest.shards:
-            log, headers = self._log_of(manifest, shard)
-            archived = self._archived(manifest, shard, log, headers)
-            ranges.append(archived)
-            broken = self.archive.broken.get(log) if log is not None else None
-            cut = self._cut(archived, shard["shard"], broken)
-            if isinstance(cut, Outside):
-                more = f"; {broken}" if broken and broken != cut.reason else ""
-                outside.append(f"shard {shard['shard']}: {cut.reason}{more}")
+            tried, until = self._try(manifest, shard)
+            ends.append(until)
+            if isinstance(tried, str):
+                outside.append(f"shard {shard['shard']}: {tried}")
             else:
-                needed = cover(headers, archived.base_last + 1, cut.last) if cut.last > archived.base_last else []
-                shared = headers[0] if headers and headers[0].first <= archived.base_last else None
-                found[shard["shard"]] = ShardMoment(shard, log, cut, needed, shared, archived.until)
+                found[shard["shard"]] = tried
         strange = sorted(set(self.request.indexes or ()) - {shard["shard"] for shard in manifest.shards})
         outside += [f"it has no shard {number}" for number in strange]
         if not outside:
             self.shards = found
             return True
         self.reasons.append(f"base {manifest.backup_id}: {'; '.join(outside)}")
-        known = [each.until for each in ranges if each.until is not None]
-        if len(known) == len(ranges):
+        known = [until for until in ends if until is not None]
+        if len(known) == len(ends):
             self.until.append((min(known), manifest.backup_id))
         else:
             self.alone = self.alone or manifest.backup_id
@@ -133,6 +130,28 @@ class MomentSearch:
         """From when on this base serves moments."""
         logs = (self._archived(manifest, shard, *self._log_of(manifest, shard)) for shard in manifest.shards)
         return served_from(manifest, logs)
+
+    def _try(self, manifest: Manifest, shard: Json) -> tuple[ShardMoment | str, datetime | None]:
+        """What a shard of a base takes, or why it does not have the moment; and up to when its log is known."""
+        extent = self._extent_of(manifest, shard)
+        if extent is not None and extent.log in self.ended:
+            return self.ended[extent.log]
+        log, headers = self._log_of(manifest, shard)
+        archived = self._archived(manifest, shard, log, headers)
+        broken = self.archive.broken.get(log) if log is not None else None
+        cut = self._cut(archived, shard["shard"], broken)
+        if isinstance(cut, Outside):
+            reason = f"{cut.reason}; {broken}" if broken and broken != cut.reason else cut.reason
+            if log is not None and cut.ended and archived.until is not None:
+                self.ended[log] = reason, archived.until
+            return reason, archived.until
+        needed = cover(headers, archived.base_last + 1, cut.last) if cut.last > archived.base_last else []
+        shared = headers[0] if headers and headers[0].first <= archived.base_last else None
+        return ShardMoment(shard, log, cut, needed, shared, archived.until), archived.until
+
+    def _extent_of(self, manifest: Manifest, shard: Json) -> Extent | None:
+        """The timeline that the base of a shard goes on in."""
+        return base_end(manifest, shard).timeline(self.archive.extents(shard["shard"], str(shard["peer_id"])))
 
     def _archived(
         self, manifest: Manifest, shard: Json, log: ReplicaLog | None, headers: list[ChunkHeader]
@@ -144,15 +163,14 @@ class MomentSearch:
         if self.request.time is not None:
             return archived.at_time(self.request.time)
         if self.request.indexes is None:
-            return Outside(broken) if broken else archived.latest()
+            return Outside(broken, ended=True) if broken else archived.latest()
         if shard not in self.request.indexes:
             return Outside("no index is given for it")
         return archived.at_index(self.request.indexes[shard])
 
     def _log_of(self, manifest: Manifest, shard: Json) -> tuple[ReplicaLog | None, list[ChunkHeader]]:
         """The timeline that the base of a shard goes on in, and its chunks from the base's last entry on."""
-        base = base_end(manifest, shard)
-        extent = base.timeline(self.archive.extents(shard["shard"], str(shard["peer_id"])))
+        base, extent = base_end(manifest, shard), self._extent_of(manifest, shard)
         if extent is None:
             return None, []
         headers = self.archive.headers(extent.log, base.last)
@@ -194,7 +212,9 @@ def _not_restorable(search: MomentSearch, sources: Sequence[Repository], error: 
     ]
     nearest += [f"Backup {search.alone} can be restored as it is."] if search.alone else []
     nearest += [f"The nearest one after it is {_iso(after)}, from base {base_after}."] if after else []
-    why = "; ".join(search.reasons) + "." if search.reasons else error.detail
+    why = "; ".join(search.reasons[:_REASONS]) + "." if search.reasons else error.detail
+    if len(search.reasons) > _REASONS:
+        why = f"{why.removesuffix('.')}; and {len(search.reasons) - _REASONS} older bases lack it, too."
     return MomentNotRestorable(
         f"{collection!r} cannot be restored to {wanted}: {why}",
         " ".join([*nearest, "wal_archive_info lists the restorable ranges."]),
