@@ -255,9 +255,24 @@ inexact:
       the named vectors, C(without_payload) upserts of points without a payload. A point that such an upsert changes
       keeps what it lacks if Qdrant has indexed the point by then, and loses it otherwise. C(conditional) are upserts
       with a condition that were written while the snapshot was taken.
-  returned: success with O(to_time), O(to_index) or O(to=latest)
+  returned: success with O(to_time), O(to_index) or O(to=latest), or failure of the check
   type: dict
   sample: {}
+verified:
+  description:
+    - What of the archived log was read and proved to make the plan, that is, number of C(chunks), and of the C(entries)
+      in them.
+  returned: success in check mode
+  type: dict
+  sample: {chunks: 1, entries: 80}
+unverified:
+  description:
+    - What only the restore itself reads and proves, before it sends it. The C(shards) of the backup have
+      C(shard_bytes). Of the other C(chunks), with so many C(entries), only the headers were read, which tell what the
+      entries do. M(vectorops.qdrant_dr.backup_verify) reads all of it.
+  returned: success in check mode
+  type: dict
+  sample: {shards: 1, shard_bytes: 171234567, chunks: 12, entries: 1040}
 check:
   description:
     - What M(vectorops.qdrant_dr.collection_check) returns of the restored collection, and its C(payload_indexes).
@@ -328,7 +343,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     request = request_of(params)
     with nodes_and_sources(params) as (nodes, sources):
         if check_mode:
-            return {"changed": True, **plan_restore(nodes, sources, request).describe()}
+            plan = plan_restore(nodes, sources, request)
+            return {"changed": True, **plan.describe(), **plan.proof()}
         return restore(nodes, sources, request)
 
 

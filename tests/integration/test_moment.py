@@ -146,6 +146,8 @@ def test_the_module_plans_in_check_mode_what_it_does(story: Followed, run_module
     for key in ("changed", "backup_id", "moment", "apart_seconds", "entries_replayed", "inexact", "notes"):
         assert planned[key] == result[key], key
     assert result["entries_replayed"] > 4
+    assert planned["verified"]["entries"] + planned["unverified"]["entries"] >= result["entries_replayed"]
+    assert "verified" not in result, "all of it was proved"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import (
     DamagedBackup,
     DrError,
-    InexactReplay,
     IntegrityError,
     MomentNotRestorable,
     TargetExists,
@@ -258,28 +256,6 @@ def test_an_archiver_that_had_lost_its_place_goes_on_from_an_old_base(follow: Fo
 # -- what a base goes with
 
 
-def test_operations_that_may_come_back_otherwise_are_counted_and_refused_if_told(follow: Follow) -> None:
-    followed = follow(shard_number=1)
-    followed.archive.poll()
-    followed.back_up()
-    followed.archive.poll()
-    followed.call("PUT", "/points", {"points": [{"id": 1, "vector": {"a": [1, 1, 1, 1]}, "payload": {}}]})
-    followed.call("PUT", "/points", {"points": [{"id": 2, "vector": {"a": [1, 1, 1, 1], "b": [1, 0]}}]})
-    followed.upsert(3, 4, update_filter={"must": [{"key": "n", "match": {"value": 3}}]})
-    step = followed.step()
-    whole, last = MomentRequest(step.time), step.last[0]
-    for taken, expected in (
-        (whole, {"partial_vectors": 1, "without_payload": 1}),
-        (MomentRequest(indexes={0: last - 1}), {"partial_vectors": 1, "without_payload": 1}),
-        (MomentRequest(indexes={0: last - 2}), {"partial_vectors": 1}),
-        (MomentRequest(indexes={0: last - 3}), {}),
-    ):
-        assert followed.restored(taken)[0]["inexact"] == expected
-    error = followed.refused(replace(whole, strict=True), InexactReplay)
-    assert error.result["inexact"] == {"partial_vectors": 1, "without_payload": 1}
-    assert "1 partial_vectors, 1 without_payload" in error.detail
-
-
 def test_an_operation_not_known_here_is_refused_before_anything_is_changed(
     follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,32 +276,6 @@ def test_strict_takes_what_is_exact(follow: Follow) -> None:
     followed = half_open(follow())
     step = followed.steps[-1]
     assert followed.proves(MomentRequest(step.time, strict=True), step)["inexact"] == {}
-
-
-def test_what_was_written_while_the_snapshot_was_taken_counts_too(
-    follow: Follow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An index that was made, and a condition that was judged, between the first look at the collection and the end of
-    its snapshot: the manifest does not know the one, and the segments may hold the other in part."""
-    followed = follow(shard_number=1)
-    followed.archive.poll()
-    create = Qdrant.create_snapshot
-
-    def busy(self: Qdrant, *args: Any) -> Any:
-        self.create_payload_index(followed.name, "at", "integer")
-        followed.upsert(1, 3, update_filter={"must": [{"key": "n", "match": {"value": 1}}]})
-        return create(self, *args)
-
-    monkeypatch.setattr(Qdrant, "create_snapshot", busy)
-    followed.back_up()
-    monkeypatch.undo()
-    for _again in range(2):
-        step = followed.step()
-        assert step.indexes == ["at", "n"]
-        result, found = followed.restored(MomentRequest(step.time))
-        assert (found.digest, found.indexes) == (step.digest, ["at", "n"])
-        assert result["inexact"] == {"conditional": 1}
-        followed.upsert(300, 310)
 
 
 def test_over_the_live_collection_only_when_told_and_after_a_backup_of_it(follow: Follow) -> None:

@@ -11,7 +11,7 @@ operation, never one that is passed over.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -100,6 +100,11 @@ def replays_exactly(version: str) -> bool:
     if not all(number.isdecimal() for number in numbers):
         raise InvalidInput(f"{version!r} is no version of Qdrant.", "Give one such as 1.16.3.")
     return tuple(map(int, numbers)) >= _EXACT_SINCE
+
+
+def counted(inexact: Mapping[str, int]) -> str:
+    """In words, how many entries of each class need not be replayed exactly."""
+    return ", ".join(f"{count} {name}" for name, count in sorted(inexact.items()))
 
 
 def apply_index_operations(payload_indexes: dict[str, Any], entries: Iterable[tuple[int, bytes]]) -> dict[str, Any]:

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import DamagedBackup
 from ..formats import wal
+from ..formats.collection_config import vector_names
+from ..formats.manifest import Manifest
 from ..formats.sealed import OVERHEAD, PartOpener
 from ..formats.snapshot_tar import BLOCK
+from ..formats.wal_glance import glance
 from ..stores.repository import Repository
 from .verified_parts import SourceHealth, VerifiedParts
 
@@ -48,6 +52,23 @@ def base_entries(
             return
     if first <= last:
         raise DamagedBackup(f"The log in {key} does not reach entry {last}.", "Use another backup.")
+
+
+def inexact_in_base(
+    sources: Sequence[Repository], manifest: Manifest, data_keys: Mapping[str, bytes], health: SourceHealth
+) -> dict[str, int]:
+    """How many entries S to L of all shards, by class, Qdrant need not replay exactly before version 1.19.
+
+    Raises as ``base_entries``.
+    """
+    found: Counter[str] = Counter()
+    vectors = vector_names(manifest.config)
+    for shard in manifest.shards:
+        if has_entries(shard):
+            key = manifest.object_key(shard)
+            for _index, entry in base_entries(sources, key, shard, data_keys, health):
+                found.update(glance(entry).inexact(vectors))
+    return dict(found)
 
 
 def _from_log_on(

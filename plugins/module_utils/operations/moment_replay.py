@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import InexactReplay, IntegrityError
@@ -20,9 +20,10 @@ from ..formats.manifest import Manifest
 from ..formats.sealed import plain_facts
 from ..formats.snapshot_tar import END_OF_ARCHIVE, padding, regular_header
 from ..formats.wal_chunk import require_continuous
+from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_glance import glance
 from ..formats.wal_join import Entries, Joiner
-from ..formats.wal_operations import CONDITIONAL, apply_index_operation, replays_exactly
+from ..formats.wal_operations import CONDITIONAL, apply_index_operation, counted, replays_exactly
 from .archived_wal import ArchivedWal
 from .base_log import base_entries, has_entries
 from .moment import MomentRequest, ShardMoment
@@ -51,6 +52,7 @@ class MomentReplay:
         self._vectors = vector_names(manifest.config)
         self._sizes: dict[int, int] = {}
         self._inexact: Counter[str] = Counter()
+        self._read: set[str] = set()
         self.payload_indexes = dict(manifest.payload_indexes)
         self.entries = 0
 
@@ -70,9 +72,8 @@ class MomentReplay:
             if moment.chunks:
                 self._look_at_chunks(moment, shared)
         if request.strict and self.inexact:
-            found = ", ".join(f"{count} {name}" for name, count in sorted(self.inexact.items()))
             raise InexactReplay(
-                f"This Qdrant may not replay {found} exactly.",
+                f"This Qdrant may not replay {counted(self.inexact)} exactly.",
                 "Nothing was changed. Restore without strict, or with Qdrant 1.19 or newer.",
                 inexact=self.inexact,
             )
@@ -85,6 +86,13 @@ class MomentReplay:
             "entries_replayed": self.entries,
             "inexact": self.inexact,
         }
+
+    def proof(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Of the chunks that the restore takes: those whose entries ``prove`` has read and found right, and those of
+        which it knows the header; ``chunks`` and the ``entries`` in them."""
+        headers = {header.key: header for moment in self.shards.values() for header in moment.headers}
+        read = [header for key, header in headers.items() if key in self._read]
+        return _counted(read), _counted([header for key, header in headers.items() if key not in self._read])
 
     @property
     def notes(self) -> list[dict[str, str]]:
@@ -163,7 +171,7 @@ class MomentReplay:
                 digest = hashlib.sha256(entry).digest()
         if moment.shared is None:
             return None
-        shared = self._archive.entries(moment.shared)
+        shared = self._entries(moment.shared)
         if hashlib.sha256(shared.entry(moment.base_last)).digest() != digest:
             raise IntegrityError(
                 f"Entry {moment.base_last} of shard {moment.shard['shard']} in the archive ({moment.shared.key}) is "
@@ -183,7 +191,7 @@ class MomentReplay:
                 size += header.size
                 self._count(header.summary.inexact(self._vectors))
                 continue
-            entries = shared if shared is not None and header == moment.shared else self._archive.entries(header)
+            entries = shared if shared is not None and header == moment.shared else self._entries(header)
             size += entries.framed_size(needed.first, needed.last + 1)
             for index, entry in entries.items(needed.first, needed.last + 1):
                 operation = glance(entry)
@@ -192,10 +200,19 @@ class MomentReplay:
         self.entries += moment.cut.last - moment.base_last
         self._sizes[moment.shard["shard"]] = size
 
+    def _entries(self, header: ChunkHeader) -> Entries:
+        entries = self._archive.entries(header)
+        self._read.add(header.key)
+        return entries
+
     def _count(self, inexact: Counter[str]) -> None:
         # A condition is judged exactly on what the base's segments cannot hold in part.
         del inexact[CONDITIONAL]
         self._inexact += inexact
+
+
+def _counted(headers: Sequence[ChunkHeader]) -> dict[str, int]:
+    return {"chunks": len(headers), "entries": sum(header.last - header.first + 1 for header in headers)}
 
 
 def _kept(shard: Json) -> int:

@@ -17,11 +17,13 @@ from ..formats import layout
 from ..formats.manifest import Manifest
 from ..formats.probes import open_probes
 from ..formats.sealed import open_parts, plain_facts
+from ..formats.wal_operations import counted, replays_exactly
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .archived_wal import ArchivedWal
 from .backup import BackupRequest, back_up
 from .backup_from_here import back_up_from_here
+from .base_log import inexact_in_base
 from .catalogue import find_backup
 from .check import check_collection, wait_until_ready
 from .data_keys import open_data_keys
@@ -33,6 +35,7 @@ from .restore_target import RestoreTarget
 from .verified_parts import SourceHealth, VerifiedParts
 
 _SEND = 1024 * 1024
+_NO_CHUNKS = {"chunks": 0, "entries": 0}
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,12 @@ class RestorePlan:
             "notes": self.notes,
             **(self.replay.describe() if self.replay else {}),
         }
+
+    def proof(self) -> dict[str, Any]:
+        """What was read and proved to make the plan, and what only the restore will read."""
+        verified, unverified = self.replay.proof() if self.replay else (_NO_CHUNKS, _NO_CHUNKS)
+        shards = {"shards": len(self.manifest.shards), "shard_bytes": self.manifest.size}
+        return {"verified": dict(verified), "unverified": {**shards, **unverified}}
 
 
 def plan_restore(nodes: list[Qdrant], sources: list[Repository], request: RestoreRequest) -> RestorePlan:
@@ -292,13 +301,30 @@ class RestoreRun:
         lost = sorted(set(self.plan.payload_indexes) - set(schema))
         findings = checked["findings"] + [f"the payload index on {name} is missing" for name in lost]
         if findings:
-            raise CheckFailed(
-                f"{self.target} was restored and did not pass its checks: {'; '.join(findings)}.",
-                "No alias was switched. Look at the collection, or restore again: the next run removes it first.",
-                check=checked,
-                **self.plan.describe(),
-            )
+            raise self._failure(checked, findings)
         return checked
+
+    def _failure(self, checked: dict[str, Any], findings: list[str]) -> CheckFailed:
+        """What the checks have found, with what may be the reason."""
+        inexact = self._inexact()
+        why = f" This Qdrant may not have replayed {counted(inexact)} exactly." if inexact else ""
+        return CheckFailed(
+            f"{self.target} was restored and did not pass its checks: {'; '.join(findings)}.{why}",
+            "No alias was switched. Look at the collection, or restore again: the next run removes it first.",
+            check=checked,
+            **{**self.plan.describe(), "inexact": inexact},
+        )
+
+    def _inexact(self) -> dict[str, int]:
+        """How many entries, by class, this Qdrant may not have replayed exactly; nothing where they cannot be read."""
+        if self.plan.replay is not None:
+            return self.plan.replay.inexact
+        try:
+            if replays_exactly(self.qdrant.version()):
+                return {}
+            return inexact_in_base(self.sources, self.manifest, self.plan.data_keys, self.health)
+        except DrError:
+            return {}
 
     def _unproved(self, points: int | None) -> list[str]:
         """What is odd about the number of points, where the backup does not prove what it has to be."""
