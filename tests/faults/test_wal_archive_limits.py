@@ -10,7 +10,7 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ from tests.archivers import (
     settings_for,
     write_wide,
 )
+from tests.faults.lying_store import LIES, Lie, LyingStore
 from tests.made_backups import location_on, with_key
 from tests.proofs import wait_for
 from tests.small_disk import on_a_small_disk
@@ -81,11 +82,20 @@ def at_work(host: Agent) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("key", [None, secrets.token_hex(32)], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("shows", [True, False], ids=["shows checksums", "is read back"])
 def test_memory_stays_small_whatever_the_store_does(
-    qdrant_server: QdrantServer, own_s3: SeaweedServer, repository: Repository, tmp_path: Path, key: str | None
+    qdrant_server: QdrantServer,
+    own_s3: SeaweedServer,
+    repository: Repository,
+    tmp_path: Path,
+    key: str | None,
+    shows: bool,
 ) -> None:
-    with logged_collection(qdrant_server, retain=1000) as logged:
-        host = agent(tmp_path, tmp_path, logged, repository)
+    lie = Lie() if shows else LIES["ignores checksums"]
+    with logged_collection(qdrant_server, retain=1000) as logged, LyingStore(own_s3, lie) as store:
+        through = Repository(replace(repository.location, endpoint_url=store.url))
+        assert through.put("probe", b"probe").checked == shows, "what is not shown to be checked is read back"
+        host = agent(tmp_path, tmp_path, logged, through)
         give_key(host, key)
         host.environment |= service_environment()
         assert host.runs("archive-wal", "--once").returncode == 0
