@@ -278,9 +278,8 @@ def test_qdrant_replays_what_was_archived(qdrant_server: QdrantServer, repositor
     read = {header.key: entries for header, entries in map(read_chunk, chunks)}
     needed = cover([read_chunk(chunk)[0] for chunk in chunks], first, last)
     joiner = Joiner(first, last)
-    blocks = [joiner.header, *(block for piece in needed for block in joiner.add(read[piece.header.key]))]
+    segment = b"".join(block for piece in needed for block in joiner.add(read[piece.header.key]))
     joiner.finish()
-    segment = b"".join(blocks)
     head = repository.get(manifest.object_key(base))[: base["object"]["wal_offset"]]
     member = regular_header(f"wal/closed-{first}", len(segment), 0) + segment + padding(len(segment))
     archive = head + member + END_OF_ARCHIVE

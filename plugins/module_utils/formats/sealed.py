@@ -80,7 +80,7 @@ class PartOpener:
         self._salt: bytes | None = None
         self._key = b""
 
-    def open(self, part: bytes, number: int) -> bytes:
+    def open(self, part: bytes | memoryview, number: int) -> bytes:
         """The plain bytes of part ``number`` (from 1 on); raises ``DamagedBackup`` where it is not just this part."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -93,10 +93,9 @@ def _extend() -> object:
     return extend
 
 
-def _continued(crc: int) -> int:
-    """The state in which CRC32-C goes on after an entry with this CRC: reversed bits, complemented."""
-    reversed_bits = int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
-    return ~reversed_bits & 0xFFFFFFFF
+def _continued(crc: bytes) -> int:
+    """The state in which CRC32-C goes on after an entry with this CRC (as stored): reversed bits, complemented."""
+    return int.from_bytes(crc.translate(_REVERSED), "big") ^ 0xFFFFFFFF
 
 
 def begin(name: str, first: int, header: bytes) -> Position | None:
@@ -137,23 +136,27 @@ def _run(data: bytes, position: int, crc: int, limit: int | None) -> tuple[array
 
     An entry of no bytes is none: Qdrant writes none, and one time in 2^32 the CRC of preallocated zeros is zero.
     """
-    extend = _extend()
+    extend, number = _extend(), int.from_bytes
     ends: array[int] = array("Q")
     size = len(data)
+    seed = crc.to_bytes(_CRC_SIZE, "little")
     while limit is None or len(ends) < limit:
-        if position + _SMALLEST > size:
-            return ends, crc, _SMALLEST
-        length = int.from_bytes(data[position : position + 8], "little")
-        crc_at = position + 8 + length + ((4 - length) & 7)
-        if crc_at + _CRC_SIZE > size:
-            return ends, crc, crc_at + _CRC_SIZE - position
+        wanted = _SMALLEST
+        if position + wanted <= size:
+            length = number(data[position : position + 8], "little")
+            wanted = 8 + length + ((4 - length) & 7) + _CRC_SIZE
+        end = position + wanted
+        if end > size:
+            return ends, number(seed, "little"), wanted
+        crc_at = end - _CRC_SIZE
         # The C extension takes bytes only. A copy of 4 KiB costs less than its CRC.
-        new = extend(_continued(crc), data[position:crc_at])  # type: ignore[operator]
-        if not length or new != int.from_bytes(data[crc_at : crc_at + _CRC_SIZE], "little"):
+        new = extend(_continued(seed), data[position:crc_at])  # type: ignore[operator]
+        found = data[crc_at:end]
+        if not length or new != number(found, "little"):
             break
-        crc, position = new, crc_at + _CRC_SIZE
-        ends.append(position)
-    return ends, crc, 0
+        seed, position = found, end
+        ends.append(end)
+    return ends, number(seed, "little"), 0
 
 
 def entry_data(data: bytes, segment: Segment, index: int) -> bytes:
@@ -208,14 +211,21 @@ def cover(segments: list[Segment], first: int) -> list[Segment]:
 
 
 class Writer:
-    """Re-frames entries of several segments as one segment: same data, one CRC chain from ``seed``."""
+    """Frames entries of several segments as one segment: same data, one CRC chain from ``seed``."""
 
     def __init__(self, seed: int) -> None:
-        self._crc = seed
-        self.header = MAGIC + seed.to_bytes(4, "little")
+        self._crc = seed.to_bytes(_CRC_SIZE, "little")
+        self.header = MAGIC + self._crc
 
-    def reframe(self, data: bytes, segment: Segment, first: int, stop: int) -> Iterator[bytes]:
-        """Blocks of the new segment: the entries ``first`` (inclusive) to ``stop`` (exclusive) of ``segment``."""
+    def reframe(self, data: bytes, segment: Segment, first: int, stop: int) -> Iterator[bytes | memoryview]:
+        """Blocks of the new segment: the entries ``first`` (inclusive) to ``stop`` (exclusive) of ``segment``.
+
+        Where their own chain goes on from what was written, they stay as they are.
+        """
+        if entry_crc(data, segment, first - 1) == int.from_bytes(self._crc, "little"):
+            self._crc = entry_crc(data, segment, stop - 1).to_bytes(_CRC_SIZE, "little")
+            yield memoryview(data)[segment.offset(first) : segment.offset(stop)]
+            return
         extend = _extend()
         crc = self._crc
         start = segment.offset(first)
@@ -224,8 +234,8 @@ class Writer:
         for index in range(first, stop):
             end = segment.offset(index + 1)
             body = data[start : end - _CRC_SIZE]
-            crc = extend(_continued(crc), body)  # type: ignore[operator]
-            pieces += (body, crc.to_bytes(4, "little"))
+            crc = extend(_continued(crc), body).to_bytes(_CRC_SIZE, "little")  # type: ignore[operator]
+            pieces += (body, crc)
             pending += end - start
             if pending >= _BLOCK:
                 yield b"".join(pieces)

@@ -138,15 +138,13 @@ def seal_chunk(
         return replace(sealed, stored_sha256=hashlib.sha256(part).hexdigest())
 
 
-def prove_stored(data: bytes) -> tuple[ChunkHeader, bytes]:
+def prove_stored(data: bytes) -> tuple[ChunkHeader, memoryview]:
     """The header of a whole object, and what follows it, encrypted or not; proved by their digests.
 
     Raises ``IntegrityError``.
     """
-    header = ChunkHeader.parse(data)
-    stored = data[len(header.dump()) :]
-    if len(stored) != header.stored_size or hashlib.sha256(stored).hexdigest() != header.stored_sha256:
-        raise _damaged(header, "its bytes differ from the digest in its header")
+    header, stored = _split(data)
+    _require_stored(header, stored)
     return header, stored
 
 
@@ -172,14 +170,30 @@ def prove_chunk(
 def read_chunk(data: bytes, secret: bytes = b"") -> tuple[ChunkHeader, Entries]:
     """The header and the entries of a whole object.
 
-    ``secret``: the data key of one that is encrypted. Everything is proved: the digests of header, stored and unpacked
-    bytes, the chain of CRCs, and that there is just one entry for each index. Raises ``IntegrityError`` otherwise.
+    ``secret``: the data key of one that is encrypted. All that is given is proved: by the digests of header and entries,
+    or of what is encrypted, the chain of CRCs, and that there is just one entry for each index. Raises
+    ``IntegrityError`` otherwise.
     """
-    header, stored = prove_stored(data)
+    header, stored = _split(data)
+    if header.sha256 is None:
+        _require_stored(header, stored)
     return header, unpack(header, stored, secret)
 
 
-def unpack(header: ChunkHeader, stored: bytes, secret: bytes = b"") -> Entries:
+def _split(data: bytes) -> tuple[ChunkHeader, memoryview]:
+    header = ChunkHeader.parse(data)
+    stored = memoryview(data)[len(header.dump()) :]
+    if len(stored) != header.stored_size:
+        raise _damaged(header, f"it has {len(stored)} bytes instead of the {header.stored_size} that its header says")
+    return header, stored
+
+
+def _require_stored(header: ChunkHeader, stored: memoryview) -> None:
+    if hashlib.sha256(stored).hexdigest() != header.stored_sha256:
+        raise _damaged(header, "its bytes differ from the digest in its header")
+
+
+def unpack(header: ChunkHeader, stored: bytes | memoryview, secret: bytes = b"") -> Entries:
     """The entries in what follows the header of a chunk; as ``read_chunk``."""
     unpacked = _unpacked(header, _opened(header, stored, secret))
     is_other = header.sha256 is not None and hashlib.sha256(unpacked).hexdigest() != header.sha256
@@ -188,7 +202,7 @@ def unpack(header: ChunkHeader, stored: bytes, secret: bytes = b"") -> Entries:
     return Entries(unpacked, _runs(header, unpacked), header.previous_crc, header.last_crc)
 
 
-def _opened(header: ChunkHeader, stored: bytes, secret: bytes) -> bytes:
+def _opened(header: ChunkHeader, stored: bytes | memoryview, secret: bytes) -> bytes | memoryview:
     sealed = header.client_encryption
     if sealed is None:
         return stored
@@ -206,7 +220,7 @@ def _require_summary(header: ChunkHeader, entries: Entries) -> None:
         raise _damaged(header, "its entries do something else than its header says")
 
 
-def _unpacked(header: ChunkHeader, stored: bytes) -> bytes:
+def _unpacked(header: ChunkHeader, stored: bytes | memoryview) -> bytes:
     """The framed entries; never much more than the header says, whatever the frame would give."""
     zstandard = _zstandard()
     try:
@@ -246,6 +260,13 @@ class Needed:
     def is_whole(self) -> bool:
         """Whether these are all entries of the chunk."""
         return (self.first, self.last) == (self.header.first, self.header.last)
+
+
+def goes_on(before: Needed, after: Needed) -> bool:
+    """Whether the entries of ``after`` can follow those of ``before`` in one segment as they are."""
+    ends = len(before.header.runs) == 1 and before.last == before.header.last
+    seed = after.header.runs[0][1] if after.first == after.header.first else None
+    return ends and seed == before.header.last_crc
 
 
 def cover(headers: Iterable[ChunkHeader], first: int, last: int) -> list[Needed]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One log out of many pieces: several runs of entries, from chunks and archives, become one segment for a restore."""
+"""One log out of many pieces: runs of entries, from chunks and archives, become segments for a restore."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 from ..errors import IntegrityError, WalGap
 from . import wal
-
-# Any number would do: Qdrant draws one for each file.
-_SEED = 0x77616C00
 
 
 @dataclass(frozen=True)
@@ -57,21 +54,25 @@ class Entries:
 
 
 class Joiner:
-    """Re-frames pieces of one replica's log, added in order, as one segment with the entries ``first`` to ``last``.
+    """Makes segments with the entries ``first`` to ``last`` of pieces of one replica's log, added in order.
 
-    Pieces may overlap; where they do, an entry that both have must be the same in both. Only one piece is held.
+    Pieces may overlap; where they do, an entry that both have must be the same in both. Only one piece is held. Entries
+    are framed anew only where their chain of CRCs does not go on from those before, in the same segment.
     """
 
     def __init__(self, first: int, last: int) -> None:
         self._next = first
         self._stop = last + 1
-        self._writer = wal.Writer(_SEED)
+        self._writer: wal.Writer | None = None
         self._last_crc: int | None = None
         self._last_entry: bytes | None = None
-        self.header = self._writer.header
 
-    def add(self, entries: Entries) -> Iterator[bytes]:
-        """The next blocks of the segment (the first ones follow ``header``).
+    def begin_segment(self) -> None:
+        """The next piece begins another segment, whose header goes before it."""
+        self._writer = None
+
+    def add(self, entries: Entries) -> Iterator[bytes | memoryview]:
+        """The next blocks of the segment.
 
         Raises ``WalGap`` where entries before these are missing, ``IntegrityError`` where they continue another log.
         """
@@ -86,10 +87,16 @@ class Joiner:
         for run in entries.runs:
             part = _part(run, self._next, stop)
             if part:
-                yield from self._writer.reframe(entries.data, run, *part)
+                yield from self._framed(entries.data, run, *part)
         self._next = stop
         self._last_crc = entries.last_crc
         self._last_entry = hashlib.sha256(entries.entry(stop - 1)).digest()
+
+    def _framed(self, data: bytes, run: wal.Segment, first: int, stop: int) -> Iterator[bytes | memoryview]:
+        if self._writer is None:
+            self._writer = wal.Writer(wal.entry_crc(data, run, first - 1))
+            yield self._writer.header
+        yield from self._writer.reframe(data, run, first, stop)
 
     def finish(self) -> None:
         """No more pieces will come; raises ``WalGap`` where the last entries are missing."""

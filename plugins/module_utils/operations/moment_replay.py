@@ -19,7 +19,7 @@ from ..formats.collection_config import vector_names
 from ..formats.manifest import Manifest
 from ..formats.sealed import plain_facts
 from ..formats.snapshot_tar import END_OF_ARCHIVE, padding, regular_header
-from ..formats.wal_chunk import require_continuous
+from ..formats.wal_chunk import goes_on, require_continuous
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_glance import glance
 from ..formats.wal_join import Entries, Joiner
@@ -27,6 +27,9 @@ from ..formats.wal_operations import CONDITIONAL, apply_index_operation, counted
 from .archived_wal import ArchivedWal
 from .base_log import base_entries, has_entries
 from .moment import MomentRequest, ShardMoment
+
+# Qdrant maps each file of a log into memory, and a process may have some 65,000 such maps.
+_MOST_SEGMENTS = 256
 
 Json = dict[str, Any]
 
@@ -50,7 +53,8 @@ class MomentReplay:
         self._data_keys = data_keys
         self._exact = replays_exactly(qdrant_version)
         self._vectors = vector_names(manifest.config)
-        self._sizes: dict[int, int] = {}
+        # By shard, the segments to send: by the number of the chunk that each begins with, its size in bytes.
+        self._segments: dict[int, dict[int, int]] = {}
         self._inexact: Counter[str] = Counter()
         self._read: set[str] = set()
         self.payload_indexes = dict(manifest.payload_indexes)
@@ -110,7 +114,7 @@ class MomentReplay:
     @property
     def size(self) -> int:
         """Bytes of the entries after the base."""
-        return sum(self._sizes.values())
+        return sum(sum(segments.values()) for segments in self._segments.values())
 
     @property
     def inexact(self) -> dict[str, int]:
@@ -123,11 +127,12 @@ class MomentReplay:
         moment = self.shards[shard["shard"]]
         if not moment.chunks:
             return size, sha256
-        member = self._sizes[shard["shard"]]
-        return _kept(shard) + len(_header(moment, member)) + member + len(padding(member)) + len(END_OF_ARCHIVE), None
+        segments = self._segments[shard["shard"]]
+        members = sum(len(_header(0, size)) + size + len(padding(size)) for size in segments.values())
+        return _kept(shard) + members + len(END_OF_ARCHIVE), None
 
-    def pieces(self, shard: Json, plain: Iterator[bytes]) -> Iterator[bytes]:
-        """The archive of a shard: that of the base (``plain``), with one more member for the entries after it.
+    def pieces(self, shard: Json, plain: Iterator[bytes]) -> Iterator[bytes | memoryview]:
+        """The archive of a shard: that of the base (``plain``), with more members for the entries after it.
 
         Each chunk is proved before its entries are given. Raises ``DamagedBackup`` or ``StoreUnreachable`` where no
         source has a good copy of one, ``IntegrityError`` where it does not continue the one before.
@@ -141,14 +146,23 @@ class MomentReplay:
             # The end of the base's archive is read, too: only then it has matched.
             yield data[:left]
             left -= min(left, len(data))
-        member = self._sizes[shard["shard"]]
-        yield _header(moment, member)
+        yield from self._log(moment)
+        yield END_OF_ARCHIVE
+
+    def _log(self, moment: ShardMoment) -> Iterator[bytes | memoryview]:
+        segments = self._segments[moment.shard["shard"]]
         joiner = Joiner(moment.base_last + 1, moment.cut.last)
-        yield joiner.header
-        for entries in self._archive.entries_of(needed.header for needed in moment.chunks):
+        size = 0
+        chunks = self._archive.entries_of(needed.header for needed in moment.chunks)
+        for number, (needed, entries) in enumerate(zip(moment.chunks, chunks, strict=True)):
+            if number in segments:
+                yield padding(size)
+                size = segments[number]
+                yield _header(needed.first, size)
+                joiner.begin_segment()
             yield from joiner.add(entries)
         joiner.finish()
-        yield padding(member) + END_OF_ARCHIVE
+        yield padding(size)
 
     # -- proving
 
@@ -184,21 +198,26 @@ class MomentReplay:
 
     def _look_at_chunks(self, moment: ShardMoment, shared: Entries | None) -> None:
         """``shared``: the entries of the moment's shared chunk, where they have been read."""
-        size = wal.HEADER_SIZE
-        for needed in moment.chunks:
+        segments: dict[int, int] = {}
+        latest = 0
+        for number, needed in enumerate(moment.chunks):
+            joins = number > 0 and goes_on(moment.chunks[number - 1], needed)
+            if not joins and len(segments) < _MOST_SEGMENTS:
+                latest = number
+                segments[latest] = wal.HEADER_SIZE
             header = needed.header
             if needed.is_whole and header.summary.is_enough:
-                size += header.size
+                segments[latest] += header.size
                 self._count(header.summary.inexact(self._vectors))
                 continue
             entries = shared if shared is not None and header == moment.shared else self._entries(header)
-            size += entries.framed_size(needed.first, needed.last + 1)
+            segments[latest] += entries.framed_size(needed.first, needed.last + 1)
             for index, entry in entries.items(needed.first, needed.last + 1):
                 operation = glance(entry)
                 apply_index_operation(self.payload_indexes, index, operation)
                 self._count(Counter(operation.inexact(self._vectors)))
         self.entries += moment.cut.last - moment.base_last
-        self._sizes[moment.shard["shard"]] = size
+        self._segments[moment.shard["shard"]] = segments
 
     def _entries(self, header: ChunkHeader) -> Entries:
         entries = self._archive.entries(header)
@@ -221,5 +240,5 @@ def _kept(shard: Json) -> int:
     return plain_facts(stored)[0] - len(END_OF_ARCHIVE) if has_entries(shard) else int(stored["wal_offset"])
 
 
-def _header(moment: ShardMoment, size: int) -> bytes:
-    return regular_header(f"wal/closed-{moment.base_last + 1}", size, 0)
+def _header(first: int, size: int) -> bytes:
+    return regular_header(f"wal/closed-{first}", size, 0)

@@ -20,6 +20,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk import (
     ChunkBuilder,
     cover,
+    goes_on,
     prove_chunk,
     read_chunk,
     seal_chunk,
@@ -53,9 +54,15 @@ def entries_of(entries: Entries) -> list[bytes]:
     return [entry for _index, entry in entries.items(entries.first, entries.stop)]
 
 
+def entries_in(file: bytes, first: int) -> list[bytes]:
+    segment = wal.scan(f"closed-{first}", first, file)
+    assert segment.offset(segment.stop) == len(file)
+    return [wal.entry_data(file, segment, index) for index in range(first, segment.stop)]
+
+
 def joined(pieces: Sequence[Entries], first: int, last: int) -> bytes:
     joiner = Joiner(first, last)
-    segment = joiner.header + b"".join(block for piece in pieces for block in joiner.add(piece))
+    segment = b"".join(block for piece in pieces for block in joiner.add(piece))
     joiner.finish()
     return segment
 
@@ -277,6 +284,25 @@ def test_chunks_become_one_segment_of_any_of_their_entries(files: list[int], dat
         for piece in needed
     ]
     assert len(segment) == wal.HEADER_SIZE + sum(sizes), "known before a byte of it is made"
+
+
+@given(FILES, st.data())
+def test_what_continues_a_chunk_is_sent_as_it_is_stored(files: list[int], data: st.DataObject) -> None:
+    polls = log_of(files)
+    chunks = [read_chunk(chunk) for chunk in chunks_of(polls, data.draw(st.lists(st.integers(0, len(polls)))))]
+    needed = cover([header for header, _entries in chunks], 0, len(polls) - 1)
+    joiner = Joiner(0, len(polls) - 1)
+    segments = [(0, b"")]
+    for number, (piece, (header, entries)) in enumerate(zip(needed, chunks, strict=True)):
+        if number and not goes_on(needed[number - 1], piece):
+            joiner.begin_segment()
+            segments.append((piece.first, b""))
+        blocks = list(joiner.add(entries))
+        assert len(header.runs) > 1 or blocks[-1] == entries.data
+        segments[-1] = (segments[-1][0], segments[-1][1] + b"".join(blocks))
+    joiner.finish()
+    found = [entry for first, segment in segments for entry in entries_in(segment, first)]
+    assert found == numbered(0, len(polls))
 
 
 @given(FILES, st.data())
