@@ -170,8 +170,8 @@ def prove_chunk(
 def read_chunk(data: bytes, secret: bytes = b"") -> tuple[ChunkHeader, Entries]:
     """The header and the entries of a whole object.
 
-    ``secret``: the data key of one that is encrypted. All that is given is proved: by the digests of header and entries,
-    or of what is encrypted, the chain of CRCs, and that there is just one entry for each index. Raises
+    ``secret``: the data key of one that is encrypted. All that is given is proved: the digests of the header and of the
+    entries, or of what is encrypted, the chain of CRCs, and that there is just one entry for each index. Raises
     ``IntegrityError`` otherwise.
     """
     header, stored = _split(data)

@@ -15,6 +15,8 @@ from ..stores.qdrant import Qdrant
 
 # Qdrant keeps the uploaded file, its unpacked form and the loaded shard at once (measured: 2.8 times its size).
 _UPLOAD_SPACE = 2.8
+# Qdrant uses about one core for each; and so much is held in memory here for each.
+_AT_ONCE = 2
 
 
 def preflight(
@@ -47,8 +49,33 @@ def preflight(
     if compare:
         reasons += _shape_reasons(qdrant, manifest, target)
     if storage_path is not None:
-        reasons += _space_reasons(storage_path, manifest, target)
+        reasons += space_reasons(storage_path, [shard["object"]["size"] for shard in manifest.shards], target)
     return reasons
+
+
+def space_reasons(storage_path: str, sizes: list[int], target: str) -> list[str]:
+    """Whether there is room for archives of these ``sizes`` in bytes, also with that of what stands at the target's
+    name: it goes before the first upload."""
+    free = free_bytes(storage_path)
+    needed = _needed(sizes, 1)
+    if free is None or free + used_bytes(storage_path, target) >= needed:
+        return []
+    return [f"{storage_path} has {free / 2**20:.1f} MiB free, the restore needs {needed / 2**20:.1f} MiB"]
+
+
+def uploads_at_once(nodes: list[Qdrant], storage_path: str | None, sizes: list[int]) -> int:
+    """How many archives to upload at the same time: as many as are known to find room.
+
+    One to a cluster, where each upload is an entry in the log that all nodes agree on: in turn was proved to work.
+    """
+    free = free_bytes(storage_path) if storage_path is not None and len(nodes) == 1 else None
+    both = min(_AT_ONCE, len(sizes))
+    return both if free is not None and free >= _needed(sizes, both) else 1
+
+
+def _needed(sizes: list[int], at_once: int) -> int:
+    """Bytes on the disk while the largest archives are uploaded last."""
+    return int(sum(sizes) + (_UPLOAD_SPACE - 1) * sum(sorted(sizes)[-at_once:]))
 
 
 def _version_reasons(server: str, recorded: str) -> list[str]:
@@ -110,13 +137,3 @@ def _shape_reasons(qdrant: Qdrant, manifest: Manifest, target: str) -> list[str]
         if mine != theirs:
             reasons.append(f"{target} has {name} {theirs}, the backup {mine}")
     return reasons
-
-
-def _space_reasons(storage_path: str, manifest: Manifest, target: str) -> list[str]:
-    """Whether there is room, also with that of what stands at the target's name: it goes before the first upload."""
-    largest = max(shard["object"]["size"] for shard in manifest.shards)
-    needed = int(manifest.size + (_UPLOAD_SPACE - 1) * largest)
-    free = free_bytes(storage_path)
-    if free is None or free + used_bytes(storage_path, target) >= needed:
-        return []
-    return [f"{storage_path} has {free / 2**20:.1f} MiB free, the restore needs {needed / 2**20:.1f} MiB"]

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
+from threading import Lock
 from typing import Any
 
 from ..errors import CheckFailed, DrError, InvalidInput, TargetExists, TargetUnfit
@@ -21,6 +22,7 @@ from ..formats.wal_operations import counted, replays_exactly
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .archived_wal import ArchivedWal
+from .at_once import run_at_once
 from .backup import BackupRequest, back_up
 from .backup_from_here import back_up_from_here
 from .base_log import inexact_in_base
@@ -29,13 +31,14 @@ from .check import check_collection, wait_until_ready
 from .data_keys import open_data_keys
 from .moment import MomentRequest, ShardMoment, choose_base
 from .moment_replay import MomentReplay
-from .preflight import preflight
+from .preflight import preflight, space_reasons, uploads_at_once
 from .restore_mark import half_restored, marks_on
 from .restore_target import RestoreTarget
 from .verified_parts import SourceHealth, VerifiedParts
 
 _SEND = 1024 * 1024
 _NO_CHUNKS = {"chunks": 0, "entries": 0}
+_PARTS_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,15 @@ class RestorePlan:
     def goes_on(self) -> bool:
         """Whether it goes on after the base, so that counts and probes of the base prove nothing."""
         return self.replay is not None and self.replay.entries > 0
+
+    def facts(self, shard: dict[str, Any]) -> tuple[int, str | None]:
+        """Size and SHA-256 of what is uploaded for a shard; None for one that cannot be known before."""
+        return self.replay.facts(shard) if self.replay else plain_facts(shard["object"])
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes to upload for each shard."""
+        return [self.facts(shard)[0] for shard in self.manifest.shards]
 
     @property
     def archive_notes(self) -> list[dict[str, Any]]:
@@ -157,19 +169,25 @@ def plan_restore(nodes: list[Qdrant], sources: list[Repository], request: Restor
                 f"Restore to another name, such as {proposal}, or set overwrite to replace it.",
                 proposed_target=proposal,
             )
-    if reasons:
-        raise TargetUnfit(
-            f"{qdrant.connection.url} cannot take backup {manifest.backup_id} as {target}: {'; '.join(reasons)}.",
-            "Nothing was changed. Mend all of this, or choose another target.",
-            reasons=reasons,
-        )
+    _refuse_unfit(qdrant, manifest, target, reasons)
     kept = aliases_of(qdrant, target) if exists else []
     aliases = [*aliases, *(alias for alias in kept if alias not in aliases)]
     plan = RestorePlan(manifest, target, aliases, leftover, exists, notes, data_keys, probes)
     if request.moment is not None and moments is not None:
         plan.replay = MomentReplay(archive, manifest, moments, data_keys, qdrant.version())
         plan.replay.prove(request.moment)
+        if request.storage_path is not None:
+            _refuse_unfit(qdrant, manifest, target, space_reasons(request.storage_path, plan.sizes, target))
     return plan
+
+
+def _refuse_unfit(qdrant: Qdrant, manifest: Manifest, target: str, reasons: list[str]) -> None:
+    if reasons:
+        raise TargetUnfit(
+            f"{qdrant.connection.url} cannot take backup {manifest.backup_id} as {target}: {'; '.join(reasons)}.",
+            "Nothing was changed. Mend all of this, or choose another target.",
+            reasons=reasons,
+        )
 
 
 def aliases_of(qdrant: Qdrant, collection: str) -> list[str]:
@@ -224,6 +242,7 @@ class RestoreRun:
         self.health = SourceHealth()
         self.served: dict[str, dict[str, int]] = {}
         self.damaged: list[dict[str, Any]] = []
+        self._lock = Lock()
         self.upload_seconds = self.ready_seconds = 0.0
         self.safety_backup: str | None = None
         self.replaced_aliases: list[str] = []
@@ -273,13 +292,17 @@ class RestoreRun:
         started = time.monotonic()
         try:
             self.collection.create()
-            for shard in self.manifest.shards:
-                self._upload(shard)
+            jobs = [partial(self._upload, shard) for shard in self.manifest.shards]
+            run_at_once(jobs, self._at_once, self.collection.uploads.cancel)
             self.collection.settle()
         except BaseException:
             self.collection.discard()
             raise
         self.upload_seconds = time.monotonic() - started
+
+    @cached_property
+    def _at_once(self) -> int:
+        return uploads_at_once(self.nodes, self.request.storage_path, self.plan.sizes)
 
     def check(self) -> dict[str, Any]:
         """Wait until every node serves the collection, then compare it with what the manifest says."""
@@ -351,24 +374,24 @@ class RestoreRun:
 
     def _upload(self, shard: dict[str, Any]) -> None:
         key = self.manifest.object_key(shard)
-        with VerifiedParts(self.sources, key, shard["object"], health=self.health) as parts:
-            replay = self.plan.replay
-            facts = replay.facts(shard) if replay else plain_facts(shard["object"])
+        ahead = _PARTS_AHEAD // self._at_once
+        with VerifiedParts(self.sources, key, shard["object"], ahead, self.health) as parts:
             try:
-                self.collection.upload(shard, _pieces(self._opened(parts, shard)), *facts)
+                self.collection.upload(shard, _pieces(self._opened(parts, shard)), *self.plan.facts(shard))
             finally:
                 self._record(parts)
 
-    def _opened(self, parts: VerifiedParts, shard: dict[str, Any]) -> Iterator[bytes]:
+    def _opened(self, parts: VerifiedParts, shard: dict[str, Any]) -> Iterator[bytes | memoryview]:
         plain = open_parts(parts, shard["object"], self.plan.data_keys, parts.key)
         return self.plan.replay.pieces(shard, plain) if self.plan.replay else plain
 
     def _record(self, parts: VerifiedParts) -> None:
-        for source, count in parts.served.items():
-            total = self.served.setdefault(source, {"parts": 0, "bytes": 0})
-            total["parts"] += count["parts"]
-            total["bytes"] += count["bytes"]
-        self.damaged += parts.damaged
+        with self._lock:
+            for source, count in parts.served.items():
+                total = self.served.setdefault(source, {"parts": 0, "bytes": 0})
+                total["parts"] += count["parts"]
+                total["bytes"] += count["bytes"]
+            self.damaged += parts.damaged
 
     def read_everything(self) -> None:
         """Read all parts as a restore does, and send nothing. Raises as ``VerifiedParts``, at the first bad part."""
@@ -380,7 +403,7 @@ class RestoreRun:
                     pass
 
 
-def _pieces(parts: Iterator[bytes]) -> Iterator[memoryview]:
+def _pieces(parts: Iterator[bytes | memoryview]) -> Iterator[memoryview]:
     for data in parts:
         view = memoryview(data)
         for offset in range(0, len(view), _SEND):

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from threading import Lock
 from typing import Any
 
 from ..errors import DrError, TargetUnfit
 from ..formats.collection_config import create_body, field_schema, is_strict
 from ..formats.manifest import Manifest
 from ..formats.shard_keys import shards_by_key
+from ..stores.cancellation import Cancellation
 from ..stores.qdrant import Qdrant
 from .restore_mark import METADATA_KEY, Mark, mark_in_metadata
 from .shard_keys import create_shard_keys
 
 
 class RestoreTarget:
-    """One collection in the making, on the cluster of ``nodes``.
+    """One collection in the making, on the cluster of ``nodes``. ``uploads`` ends those that run.
 
     ``replication_factor``: another one than the recorded one. ``payload_indexes``: those to create, as a manifest has
     them.
@@ -42,6 +44,8 @@ class RestoreTarget:
         self._created = False
         self._filled: list[Qdrant] = []
         self._numbers: dict[int, int] = {}
+        self._lock = Lock()
+        self.uploads = Cancellation()
 
     def create(self) -> None:
         """Create the collection with its mark, its shard keys and its payload indexes, without its strict mode: that
@@ -63,19 +67,19 @@ class RestoreTarget:
     def upload(self, shard: dict[str, Any], pieces: Iterable[memoryview], size: int, sha256: str | None) -> None:
         """Fill one shard of the manifest with the ``size`` bytes of its archive, with ``sha256`` where that is known.
 
-        Qdrant's own copy of the upload is removed.
+        Qdrant's own copy of the upload is removed. May be called from several threads.
         """
         number, node = self._place(shard)
-        if node not in self._filled:
-            self._filled.append(node)
+        with self._lock:
+            if node not in self._filled:
+                self._filled.append(node)
         before = {entry["name"] for entry in node.shard_snapshots(self.name, number)}
-        node.upload_shard_snapshot(self.name, number, pieces, size, sha256)
+        node.upload_shard_snapshot(self.name, number, pieces, size, sha256, self.uploads)
         for entry in node.shard_snapshots(self.name, number):
             if entry["name"] not in before:
                 node.delete_shard_snapshot(self.name, number, entry["name"])
-        if self._mark.is_old():
-            old, self._mark = self._mark, self._mark.renewed()
-            self.qdrant.update_aliases([{"delete_alias": {"alias_name": old.alias}}, self._marking()])
+        with self._lock:
+            self._renew_mark()
 
     def settle(self) -> None:
         """Wait until the cluster knows that the other replicas of the uploaded shards are out of date.
@@ -104,6 +108,11 @@ class RestoreTarget:
         with contextlib.suppress(DrError):
             if self._created or mark_in_metadata(self.qdrant, self.name) == self._born_with:
                 self.qdrant.delete_collection(self.name)
+
+    def _renew_mark(self) -> None:
+        if self._mark.is_old():
+            old, self._mark = self._mark, self._mark.renewed()
+            self.qdrant.update_aliases([{"delete_alias": {"alias_name": old.alias}}, self._marking()])
 
     def _marking(self) -> dict[str, Any]:
         return {"create_alias": {"collection_name": self.name, "alias_name": self._mark.alias}}

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from ..errors import DamagedSnapshot, InvalidInput, OperationTimeout, QdrantError, StrictModeRefused
 from ..formats.collection_config import page_limit
+from .cancellation import Cancellation
 from .qdrant_errors import Answer
 from .qdrant_http import QdrantConnection, QdrantTransport
 
@@ -321,19 +322,27 @@ class Qdrant:
             )
 
     def upload_shard_snapshot(
-        self, name: str, shard: int, chunks: Iterable[bytes | memoryview], size: int, sha256: str | None
+        self,
+        name: str,
+        shard: int,
+        chunks: Iterable[bytes | memoryview],
+        size: int,
+        sha256: str | None,
+        cancellation: Cancellation | None = None,
     ) -> None:
         """Restore one shard from ``chunks`` and wait for the end; Qdrant checks ``sha256`` before it replaces data.
 
         Args:
             size: the sum of the chunks' bytes.
             sha256: of all chunks together, in hex; None where it cannot be known before they are sent.
+            cancellation: lets another thread end it, which then raises QdrantUnreachable.
 
         Raises: whatever the iterator raises, unchanged, with the upload cut; IntegrityError for another ``size``.
         """
         path = _path("collections", name, "shards", str(shard), "snapshots", "upload")
         checksum = {} if sha256 is None else {"checksum": sha256}
-        self._transport.upload(path, {"wait": True, "priority": "snapshot", **checksum}, chunks, size)
+        params = {"wait": True, "priority": "snapshot", **checksum}
+        self._transport.upload(path, params, chunks, size, cancellation or Cancellation())
 
 
 def _path(*parts: str) -> str:

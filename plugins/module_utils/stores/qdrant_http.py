@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from ..errors import IntegrityError, InvalidInput, QdrantUnreachable
+from .cancellation import Cancellation
 from .qdrant_errors import Answer, QdrantFailures
 
 READ_TRIES = 3
@@ -213,10 +214,18 @@ class QdrantTransport:
             raise self.failures.unreachable(http.client.IncompleteRead(b"", response.length), self.connection.timeout)
         return data
 
-    def upload(self, path: str, params: dict[str, Any], chunks: Iterable[bytes | memoryview], size: int) -> Answer:
+    def upload(
+        self,
+        path: str,
+        params: dict[str, Any],
+        chunks: Iterable[bytes | memoryview],
+        size: int,
+        cancellation: Cancellation,
+    ) -> Answer:
         """POST ``chunks`` of together ``size`` bytes as the form file ``snapshot`` and return a successful answer.
 
-        What the iterator raises goes through unchanged; the connection is then cut, so that Qdrant drops the upload.
+        What the iterator raises goes through unchanged; the connection is then cut, so that Qdrant drops the upload, as
+        it does after ``cancellation``.
         Raises: IntegrityError when the chunks are not ``size`` bytes, OperationTimeout, QdrantUnreachable, and those
         of ``QdrantFailures.refuse``.
         """
@@ -230,7 +239,7 @@ class QdrantTransport:
             "Content-Type": f"multipart/form-data; boundary={boundary}",
             "Content-Length": str(len(head) + size + len(tail)),
         }
-        with self._connected() as link:
+        with self._connected() as link, cancellation.covers(link.sock):
             link.sock.settimeout(self._stall_seconds)
             link.putrequest("POST", self._path(path, params), skip_accept_encoding=True)
             for name, value in self._headers(headers).items():
