@@ -108,6 +108,7 @@ class Drill:
                 "qdrant_drill_sources": regions,
                 "qdrant_drill_report_repositories": regions,
                 "qdrant_drill_output": str(self.output),
+                "qdrant_drill_journal": str(self.folder / "journal"),
             },
         }
 

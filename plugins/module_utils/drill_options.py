@@ -8,13 +8,15 @@ from __future__ import annotations
 import getpass
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from .argspec import QDRANT_SPEC
 from .argspec_repository import repositories_option
-from .errors import InvalidInput
+from .errors import DrError, InvalidInput
 from .formats.canonical import canonical
 from .formats.layout import is_backup_id
 from .formats.sla import SlaPolicy
@@ -23,6 +25,7 @@ from .operations.drill import DrillRequest
 from .operations.drill_checks import CheckRequest
 from .operations.drill_declaration import Declaration
 from .operations.drill_regions import SCENARIOS
+from .operations.ephemeral_qdrant import ephemeral_qdrant
 from .restore_options import nodes_and_sources
 from .stores.qdrant import Qdrant, QdrantConnection
 from .stores.repository import Repository
@@ -52,6 +55,9 @@ DRILL_SPEC: dict[str, Any] = {
     "commands": {"type": "list", "elements": "str", "default": []},
     "target": {"type": "str"},
     "target_kind": {"type": "str", "choices": ["standby", "fresh", "ephemeral"], "default": "standby"},
+    "binary": {"type": "path"},
+    "scratch_path": {"type": "path"},
+    "journal": {"type": "path"},
     "node_urls": {"type": "list", "elements": "str", "default": []},
     "source": {"type": "dict", "options": _SOURCE_SPEC, "required_by": {"client_key": "client_cert"}},
     "source_quiet": {"type": "bool", "default": False},
@@ -66,6 +72,7 @@ DRILL_SPEC: dict[str, Any] = {
     "within_days": {"type": "int", "default": 30},
     "fail_on_verdict": {"type": "bool", "default": False},
 }
+DRILL_REQUIRED_IF = [("target_kind", "ephemeral", ("binary",))]
 # Of the host that declares, and the one that drills.
 _CLOCKS_APART = timedelta(seconds=10)
 _SECRETS = ("api_key", "access_key", "secret_key", "session_token", "sse_customer_key", "key")
@@ -79,11 +86,25 @@ def drill_of(
 ) -> Iterator[tuple[list[Qdrant], list[Repository], DrillRequest]]:
     """The target's nodes, the regions and what is asked for. Raises InvalidInput.
 
-    ``now``: the time of the declaration and of the failure, where none is given.
+    ``now``: the time of the declaration and of the failure, where none is given. A target that is ephemeral is there
+    for as long; that it could not be started is what broke the drill.
     """
     request = _request(params, now, ansible_version)
-    with nodes_and_sources(params) as (nodes, regions):
+    with ExitStack() as stack:
+        if params["target_kind"] == "ephemeral" and request.broke is None:
+            try:
+                server = stack.enter_context(ephemeral_qdrant(params["binary"], _scratch_path(params)))
+            except DrError as error:
+                request = replace(request, broke=error.detail)
+            else:
+                request = replace(request, storage_path=str(server.storage_path))
+                params = {**params, "url": server.url, "api_key": server.api_key, "node_urls": []}
+        nodes, regions = stack.enter_context(nodes_and_sources(params))
         yield nodes, regions, request
+
+
+def _scratch_path(params: Json) -> Path | None:
+    return Path(params["scratch_path"]) if params["scratch_path"] else None
 
 
 def _request(params: Json, now: datetime, ansible_version: str) -> DrillRequest:
@@ -115,6 +136,7 @@ def _request(params: Json, now: datetime, ansible_version: str) -> DrillRequest:
         facts={"commands": params["commands"], "configuration_sha256": _configuration(params)},
         ansible_version=ansible_version,
         days=params["within_days"],
+        journal=Path(params["journal"]) if params["journal"] else None,
         **{name: params[name] for name in _SAME},
     )
 

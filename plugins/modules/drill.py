@@ -117,10 +117,29 @@ options:
       - The controls use the same name with C(-control) behind it.
     type: str
   target_kind:
-    description: What the target is, for the record.
+    description:
+      - What the target is, for the record.
+      - With V(ephemeral) the module starts O(binary) as the target, in place of O(url), on free ports of 127.0.0.1 and
+        with a random key, and removes it at the end. It ends with the module, also where that is killed; the next one
+        removes what it has left on the disk.
     type: str
     choices: [standby, fresh, ephemeral]
     default: standby
+  binary:
+    description: The program of Qdrant on this host, for a target that is V(ephemeral).
+    type: path
+  scratch_path:
+    description:
+      - The directory on this host where a target that is V(ephemeral) keeps its data, which needs about three times
+        the room of the backup. By default the one for temporary files.
+    type: path
+  journal:
+    description:
+      - A directory on this host, which is made. There the drill keeps what it has found so far, so that
+        M(vectorops.qdrant_dr.drill_recover) can give the record of one that was killed.
+      - The file C(<drill_id>.json) stays. Remove it once the report is stored, as the role
+        C(vectorops.qdrant_dr.qdrant_drill) does.
+    type: path
   node_urls:
     description: Addresses of all other nodes of the target's cluster.
     type: list
@@ -205,6 +224,7 @@ options:
     default: false
 seealso:
   - module: vectorops.qdrant_dr.drill_due
+  - module: vectorops.qdrant_dr.drill_recover
   - module: vectorops.qdrant_dr.drill_report
   - module: vectorops.qdrant_dr.restore
   - module: vectorops.qdrant_dr.sla_plan
@@ -289,7 +309,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec import QDRANT_REQUIRED_BY, QDRANT_SPEC
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.drill_options import DRILL_SPEC, drill_of
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.drill_options import (
+    DRILL_REQUIRED_IF,
+    DRILL_SPEC,
+    drill_of,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill import (
     drill,
@@ -314,6 +338,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={**QDRANT_SPEC, **DRILL_SPEC},
         required_by=QDRANT_REQUIRED_BY,
+        required_if=DRILL_REQUIRED_IF,
         supports_check_mode=True,
     )
     try:

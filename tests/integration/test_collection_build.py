@@ -58,6 +58,7 @@ MODULES = {
     "drill",
     "drill_due",
     "drill_info",
+    "drill_recover",
     "drill_report",
     "node_info",
     "restore",

@@ -6,21 +6,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.drill_playbook import DrillPlaybook
 from tests.followed import moment_of
 from tests.made_backups import as_option
 from tests.proofs import state_of
@@ -28,71 +24,7 @@ from tools.servers import QdrantServer, qdrant_binary
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PLAYBOOK_SECONDS = 240
-HOOK = """
-- name: Tell of {name}
-  ansible.builtin.lineinfile:
-    path: "{log}"
-    line: "{name} {{{{ qdrant_drill_records | default([]) | map(attribute='verdict') | join(' ') }}}}"
-    create: true
-    mode: "0600"
-"""
-HOOKS = ("before_disaster", "fence", "provision", "publish", "after")
-
 Json = dict[str, Any]
-
-
-class Scene:
-    """Two collections of production with backups, and someone who runs the playbook."""
-
-    def __init__(self, folder: Path, production: Qdrant, variables: Json) -> None:
-        self.folder, self.production, self.variables = folder, production, variables
-
-    def drills(self, *arguments: str, **variables: Any) -> tuple[int, str, list[Json]]:
-        """Status and output of a run, and the records that it wrote, in their order."""
-        output = Path(tempfile.mkdtemp(dir=self.folder))
-        given = {**self.variables, "qdrant_drill_output": str(output), **variables}
-        (self.folder / "vars.json").write_text(json.dumps(given), encoding="utf-8")
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), "vectorops.qdrant_dr.drill"]
-        command += ["-i", "localhost,", "-c", "local", "-e", f"@{self.folder}/vars.json", *arguments]
-        env = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
-        env |= {
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
-            "ANSIBLE_HOME": str(self.folder / "ansible"),
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "LC_ALL": "C.UTF-8",
-            "TMPDIR": str(self.folder),
-            "USER": "ada",
-        }
-        done = subprocess.run(
-            command, env=env, cwd=self.folder, capture_output=True, text=True, timeout=PLAYBOOK_SECONDS, check=False
-        )
-        records = [json.loads(path.read_text()) for path in output.glob("**/record.json")]
-        records.sort(key=lambda record: record["drill_id"])
-        return done.returncode, done.stdout + done.stderr, records
-
-    def hooks(self, **instead: str) -> Json:
-        """Hooks that write their names to ``log``; ``instead``: other tasks for one."""
-        made = {}
-        for name in HOOKS:
-            path = self.folder / f"{name}.yml"
-            path.write_text(instead.get(name) or HOOK.format(name=name, log=self.folder / "log"))
-            made[f"qdrant_drill_{name}"] = str(path)
-        return made
-
-    def log(self) -> list[str]:
-        return [line.strip() for line in (self.folder / "log").read_text().splitlines()]
-
-    def ephemeral(self) -> list[str]:
-        """What is left of an ephemeral Qdrant."""
-        left = [path.name for path in self.folder.glob("qdrant-drill-*")]
-        for process in psutil.process_iter(["cwd"]):
-            if str(process.info["cwd"]).startswith(f"{self.folder}/qdrant-drill-"):
-                left.append(str(process.pid))
-        return left
 
 
 @pytest.fixture
@@ -102,8 +34,8 @@ def scene(
     qdrant: Qdrant,
     repository: Repository,
     make_collection: Callable[..., str],
-) -> Scene:
-    """See ``Scene``; the target is the node without a key."""
+) -> DrillPlaybook:
+    """Two collections of production with backups; the target is the node without a key."""
     production = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
     for _number in range(2):
         back_up(production, repository, BackupRequest(make_collection(points=200, on=production)))
@@ -113,12 +45,13 @@ def scene(
         "qdrant_drill_url": qdrant.connection.url,
         "qdrant_drill_source": {"url": keyed_qdrant.url, "api_key": keyed_qdrant.read_only_key},
         "qdrant_drill_min_copies": 1,
+        "qdrant_drill_journal": str(tmp_path / "journal"),
     }
-    return Scene(tmp_path, production, variables)
+    return DrillPlaybook(tmp_path, production, variables)
 
 
 def test_every_collection_is_drilled_on_a_standby_with_hooks(
-    scene: Scene, qdrant: Qdrant, keyed_qdrant: QdrantServer, repository: Repository
+    scene: DrillPlaybook, qdrant: Qdrant, keyed_qdrant: QdrantServer, repository: Repository
 ) -> None:
     before = state_of(qdrant), state_of(scene.production)
     reports = {"qdrant_drill_report_repositories": scene.variables["qdrant_drill_sources"]}
@@ -145,7 +78,7 @@ def test_every_collection_is_drilled_on_a_standby_with_hooks(
     assert later.total_seconds() >= sum(stage["seconds"] for stage in first["stages"]), "measured as if it were alone"
 
 
-def test_an_ephemeral_target_is_started_and_removed(scene: Scene) -> None:
+def test_an_ephemeral_target_is_started_and_removed(scene: DrillPlaybook) -> None:
     target = {"qdrant_drill_target": "ephemeral", "qdrant_drill_binary": str(qdrant_binary()), "qdrant_drill_url": ""}
     name = scene.production.collections()[0]
     status, output, records = scene.drills(**target, qdrant_drill_collections=[name])
@@ -166,7 +99,7 @@ def test_an_ephemeral_target_is_started_and_removed(scene: Scene) -> None:
     assert scene.ephemeral() == []
 
 
-def test_a_preparation_that_fails_is_on_record(scene: Scene, qdrant: Qdrant) -> None:
+def test_a_preparation_that_fails_is_on_record(scene: DrillPlaybook, qdrant: Qdrant) -> None:
     before = state_of(qdrant)
     broken = "- name: Apply\n  ansible.builtin.fail: {msg: no quota}\n"
     status, output, records = scene.drills(**scene.hooks(provision=broken))
@@ -182,7 +115,7 @@ def test_a_preparation_that_fails_is_on_record(scene: Scene, qdrant: Qdrant) -> 
     assert "which is no program" in records[0]["failure"]["detail"]
 
 
-def test_production_as_the_target_fails_the_play(scene: Scene) -> None:
+def test_production_as_the_target_fails_the_play(scene: DrillPlaybook) -> None:
     source = {
         "qdrant_drill_url": scene.production.connection.url,
         "qdrant_drill_api_key": scene.production.connection.api_key,
@@ -195,7 +128,7 @@ def test_production_as_the_target_fails_the_play(scene: Scene) -> None:
     assert state_of(scene.production) == before
 
 
-def test_a_sample_takes_its_share_and_check_mode_changes_nothing(scene: Scene, qdrant: Qdrant) -> None:
+def test_a_sample_takes_its_share_and_check_mode_changes_nothing(scene: DrillPlaybook, qdrant: Qdrant) -> None:
     before = state_of(qdrant)
     status, output, records = scene.drills("--check", qdrant_drill_sample=True, qdrant_drill_every_days=15)
     assert (status, records) == (0, []), output
@@ -213,7 +146,7 @@ def test_a_sample_takes_its_share_and_check_mode_changes_nothing(scene: Scene, q
         ({"qdrant_drill_every_days": 31}, "qdrant_drill_every_days"),
     ],
 )
-def test_variables_that_cannot_be_right_are_refused(scene: Scene, more: Json, said: str) -> None:
+def test_variables_that_cannot_be_right_are_refused(scene: DrillPlaybook, more: Json, said: str) -> None:
     status, output, records = scene.drills(**more)
     assert status != 0
     assert records == []

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ..errors import CheckFailed, DrError, DrillFailed, InvalidInput, MomentNotRestorable, StoreError
@@ -33,6 +34,7 @@ from .drill_controls import run_controls
 from .drill_declaration import Declaration, backup_of, new_record, recovered_until, throughput_of
 from .drill_history import coverage_of
 from .drill_isolation import prove_isolation, require_isolation
+from .drill_journal import Journal
 from .drill_regions import DrillRegion, drill_regions, is_archived
 from .drill_scratch import Scratch, scratch_name
 from .moment import MomentRequest
@@ -51,7 +53,7 @@ class DrillRequest:
     key is a finding, no failure. ``min_copies``: in how many regions a backup has to be. ``days``: within which every
     collection of the repositories has to be drilled, None: not looked at. ``together``: the collections of the same
     run, which count as drilled. ``broke``: what the caller could not prepare, so that there is nothing
-    but a record to be made. ``facts``: further fields of the record.
+    but a record to be made. ``facts``: further fields of the record. ``journal``: the directory of the journals.
     """
 
     collection: str
@@ -71,6 +73,7 @@ class DrillRequest:
     broke: str | None = None
     facts: Json = field(default_factory=dict)
     ansible_version: str | None = None
+    journal: Path | None = None
 
     def __post_init__(self) -> None:
         if self.declaration.scenario == "bad_deploy" and self.to_time is None:
@@ -119,7 +122,7 @@ def drill(
 ) -> Json:
     """Drill one collection and return the record, whatever happened; ``nodes``: all of the target's cluster.
 
-    Raises InvalidInput for a request that cannot be right.
+    Raises InvalidInput for a request that cannot be right, and FileError where no journal can be written.
     """
     run = DrillRun(nodes, drill_regions(regions, request.declaration.scenario), request, now)
     run.go()
@@ -128,7 +131,9 @@ def drill(
         with suppress(StoreError):
             together = {request.collection, *request.together}
             record["coverage"] = coverage_of(regions, now(), request.days, together)
-    return {**record, **judge(record, request.min_copies)}
+    record |= judge(record, request.min_copies)
+    run.note()
+    return record
 
 
 def require_verdict(record: Json) -> None:
@@ -165,9 +170,13 @@ class DrillRun:
         self.log_refused: str | None = None
         self.restored: RestoreRun | None = None
         self.checks: DrillChecks | None = None
+        self.journal: Journal | None = None
 
     def go(self) -> None:
         """All stages; what breaks is in the record, and what was made is gone."""
+        if self.request.journal is not None:
+            facts = {"min_copies": self.request.min_copies, "storage_path": self.request.storage_path}
+            self.journal = Journal(self.request.journal, self.record, **facts)
         if self.request.broke is not None:
             self.record["failed_stage"] = PREPARE
             self.record["failure"] = {
@@ -187,12 +196,18 @@ class DrillRun:
             with self._stage("cleanup") as stage:
                 stage["detail"] = self.cleanup()
 
+    def note(self) -> None:
+        """Have the journal say what is known now."""
+        if self.journal is not None:
+            self.journal.note(self.record)
+
     @contextmanager
     def _stage(self, name: str) -> Iterator[Json]:
         started = time.monotonic()
         stage: Json = {"name": name, "begun": exact(self.now()), "ended": None, "seconds": 0.0, "outcome": "done"}
         stage["detail"] = ""
         self.record["stages"].append(stage)
+        self.note()
         try:
             yield stage
         except DrError as error:

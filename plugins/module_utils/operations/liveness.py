@@ -16,8 +16,13 @@ _MACHINE_ID = "/etc/machine-id"
 
 def this_process() -> dict[str, Any]:
     """An identity of this process that a later run can check: host, kernel boot, process namespace, id, start time."""
+    return identity_of(os.getpid())
+
+
+def identity_of(pid: int) -> dict[str, Any]:
+    """The same of another process here."""
     here = {"host": socket.gethostname(), "machine": _machine(), "kernel": _kernel()}
-    return {**here, "pid": os.getpid(), "start": _start(os.getpid())}
+    return {**here, "pid": pid, "start": _start(pid)}
 
 
 def has_ended(process: dict[str, Any]) -> bool | None:
