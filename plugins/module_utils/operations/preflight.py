@@ -60,7 +60,17 @@ def space_reasons(storage_path: str, sizes: list[int], target: str) -> list[str]
     needed = _needed(sizes, 1)
     if free is None or free + used_bytes(storage_path, target) >= needed:
         return []
-    return [f"{storage_path} has {free / 2**20:.1f} MiB free, the restore needs {needed / 2**20:.1f} MiB"]
+    return [_lack(storage_path, free, needed)]
+
+
+def lack_of_room(storage_path: str, size: int) -> str:
+    """What an upload of ``size`` bytes lacks on this disk now, "" where it lacks nothing or that can't be seen."""
+    needed, free = int(_UPLOAD_SPACE * size), free_bytes(storage_path)
+    return "" if free is None or free >= needed else _lack(storage_path, free, needed)
+
+
+def _lack(storage_path: str, free: int, needed: int) -> str:
+    return f"{storage_path} has {free / 2**20:.1f} MiB free, the restore needs {needed / 2**20:.1f} MiB"
 
 
 def uploads_at_once(nodes: list[Qdrant], storage_path: str | None, sizes: list[int]) -> int:

@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from threading import Lock
 from typing import Any
 
-from ..errors import CheckFailed, DrError, InvalidInput, TargetExists, TargetUnfit
+from ..errors import CheckFailed, DrError, InvalidInput, QdrantDiskFull, QdrantError, TargetExists, TargetUnfit
 from ..formats import layout
 from ..formats.manifest import Manifest
 from ..formats.probes import open_probes
@@ -31,7 +31,7 @@ from .check import check_collection, wait_until_ready
 from .data_keys import open_data_keys
 from .moment import MomentRequest, ShardMoment, choose_base
 from .moment_replay import MomentReplay
-from .preflight import preflight, space_reasons, uploads_at_once
+from .preflight import lack_of_room, preflight, space_reasons, uploads_at_once
 from .restore_mark import half_restored, marks_on
 from .restore_target import RestoreTarget
 from .verified_parts import SourceHealth, VerifiedParts
@@ -376,10 +376,22 @@ class RestoreRun:
         key = self.manifest.object_key(shard)
         ahead = _PARTS_AHEAD // self._at_once
         with VerifiedParts(self.sources, key, shard["object"], ahead, self.health) as parts:
+            size, sha256 = self.plan.facts(shard)
             try:
-                self.collection.upload(shard, _pieces(self._opened(parts, shard)), *self.plan.facts(shard))
+                self.collection.upload(shard, _pieces(self._opened(parts, shard)), size, sha256)
+            except QdrantError as error:
+                self._refuse_full_disk(size, error)
+                raise
             finally:
                 self._record(parts)
+
+    def _refuse_full_disk(self, size: int, error: QdrantError) -> None:
+        """Of an upload that it has no room for, Qdrant says only that it could not process it."""
+        path = self.request.storage_path
+        lack = lack_of_room(path, size) if path else ""
+        if lack:
+            hint = "Make room there, or restore to another disk."
+            raise QdrantDiskFull(f"The disk of Qdrant has no room: {lack}. {error.detail}", hint) from error
 
     def _opened(self, parts: VerifiedParts, shard: dict[str, Any]) -> Iterator[bytes | memoryview]:
         plain = open_parts(parts, shard["object"], self.plan.data_keys, parts.key)
