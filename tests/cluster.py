@@ -81,7 +81,8 @@ def start_cluster(folder: Path, size: int, **options: Any) -> Iterator[Cluster]:
         for number in range(1, size):
             server = QdrantServer(folder / f"n{number}", bootstrap=first.uri, **options)
             servers.append(stack.enter_context(server))
-        cluster = Cluster(servers, [Qdrant(QdrantConnection(server.url)) for server in servers])
+        nodes = [Qdrant(QdrantConnection(server.url, api_key=server.api_key)) for server in servers]
+        cluster = Cluster(servers, nodes)
         wait_for(cluster.settled, f"{size} peers with one leader")
         yield cluster
 
