@@ -34,7 +34,7 @@ def playbook(
 ) -> DrillPlaybook:
     """A drill to an ephemeral Qdrant on a disk that `full_disk` makes."""
     production = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
-    name = make_collection(points=4000, dimensions={"text": 512}, on=production, wal_config={"wal_capacity_mb": 1})
+    name = make_collection(points=1500, dimensions={"text": 512}, on=production, wal_config={"wal_capacity_mb": 1})
     back_up(production, repository, BackupRequest(name))
     variables = {
         "qdrant_drill_sources": [as_option(repository.location)],
@@ -68,7 +68,7 @@ def stages(record: Json) -> Json:
 
 
 def test_a_disk_that_is_too_small_is_seen_before_anything_is_restored(playbook: DrillPlaybook) -> None:
-    status, output, [record] = playbook.drills(before=on_disk(playbook, "24m"))
+    status, output, [record] = playbook.drills(before=on_disk(playbook, "8m"))
     assert status != 0
     assert (record["verdict"], record["failed_stage"], record["failure"]["code"]) == (
         "FAIL",
@@ -82,8 +82,8 @@ def test_a_disk_that_is_too_small_is_seen_before_anything_is_restored(playbook: 
 
 
 def test_a_disk_that_fills_up_during_the_restore_fails_it_there(playbook: DrillPlaybook) -> None:
-    slow = [{**each, "bandwidth_limit": "1M"} for each in playbook.variables["qdrant_drill_sources"]]
-    process = playbook.start(before=on_disk(playbook, "400m"), qdrant_drill_sources=slow)
+    slow = [{**each, "bandwidth_limit": "512K"} for each in playbook.variables["qdrant_drill_sources"]]
+    process = playbook.start(before=on_disk(playbook, "200m"), qdrant_drill_sources=slow)
     [server] = wait_for(lambda: servers_below(playbook.folder / "disk"), "the ephemeral Qdrant")
     disk = Path(f"/proc/{server}/root{playbook.folder}/disk")
     wait_for(lambda: list(disk.glob("qdrant-drill-*/storage/collections/*-drill/config.json")), "the restore")
