@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -27,9 +30,9 @@ def addresses(group: str) -> dict[str, str]:
     return {name: host["ansible_host"] for name, host in inventory[group]["hosts"].items()}
 
 
-def generated_key() -> str:
-    """Return the API key that the inventory generated for this run."""
-    return _state("api_key").read_text(encoding="utf-8").strip()
+def generated_key(name: str = "api_key") -> str:
+    """Return the API key that the inventory generated for this run in the file `name`."""
+    return _state(name).read_text(encoding="utf-8").strip()
 
 
 def qdrant(address: str, api_key: str | None = None, timeout: float = 30.0, ca_path: Path | None = None) -> Qdrant:
@@ -64,8 +67,27 @@ def network(action: str, one: str, other: str) -> None:
 
 def repository(cluster: str) -> Repository:
     """Open the repository of a Qdrant cluster in the scenarios' store."""
-    access = json.loads(_state("store/access.json").read_text(encoding="utf-8"))
-    return Repository(StoreLocation(**access, name="store", cluster=cluster))
+    return Repository(StoreLocation(**repository_option(cluster)))
+
+
+def repository_option(cluster: str, store: str = "store") -> dict[str, str]:
+    """Return the repository of a Qdrant cluster in a store, as playbooks and modules take it."""
+    access: dict[str, str] = json.loads(_state(f"{store}/access.json").read_text(encoding="utf-8"))
+    return {**access, "name": store, "cluster": cluster}
+
+
+def take_down(store: str) -> None:
+    """End a store's server for good, and wait until nobody answers there."""
+    (_state(store) / "down").touch()
+    until = time.monotonic() + SECONDS
+    address = urlsplit(repository_option("", store)["endpoint_url"])
+    while True:
+        try:
+            socket.create_connection((address.hostname, address.port), timeout=2).close()
+        except OSError:
+            return
+        assert time.monotonic() < until, f"{store} still answers"
+        time.sleep(0.2)
 
 
 class Playbook:

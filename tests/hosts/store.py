@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The S3 server of the scenarios, on the controller's address. It ends when its folder is removed.
+"""An S3 server of the scenarios, on the controller's address. It ends when its folder is removed or has a file `down`.
 
 Usage: python -m tests.hosts.store FOLDER      FOLDER/access.json then says how to get at the bucket
 """
@@ -21,8 +21,8 @@ LOOK_SECONDS = 1.0
 
 
 def serve(folder: Path) -> None:
-    """Serve until access.json, which appears when the server is ready, is gone."""
-    access = folder / "access.json"
+    """Serve until access.json, which appears when the server is ready, is gone, or the file `down` appears."""
+    access, down = folder / "access.json", folder / "down"
     with SeaweedServer(folder / "data", address=CONTROLLER) as server:
         content = {
             "bucket": server.create_bucket(BUCKET),
@@ -35,7 +35,7 @@ def serve(folder: Path) -> None:
         unfinished.touch(mode=0o600)
         unfinished.write_text(json.dumps(content), encoding="utf-8")
         unfinished.rename(access)
-        while access.exists():
+        while access.exists() and not down.exists():
             time.sleep(LOOK_SECONDS)
 
 

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drills on real hosts: a cluster and a region are lost, and fresh hosts take the place, in time or not.
+
+The order matters: what one test takes away stays away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
+from tests.cluster import make_sharded
+from tests.drill_playbook import records_in
+from tests.hosts.controller import (
+    Playbook,
+    addresses,
+    generated_key,
+    on,
+    power,
+    qdrant,
+    repository_option,
+    take_down,
+)
+
+SOURCE, FRESH = addresses("source"), addresses("fresh")
+POINTS = 2000
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def digest() -> str:
+    """That of the collection `docs`, which has a backup in both regions."""
+    made = make_backed_up("docs", POINTS)
+    first, second = regions()
+    copied = Playbook(
+        "replicate",
+        qdrant_hosts="localhost",
+        qdrant_replicate_source=first,
+        qdrant_replicate_destinations=[second],
+    )
+    assert copied.status == 0, copied.output[-3000:]
+    return made
+
+
+def make_backed_up(name: str, points: int) -> str:
+    """Make a collection on the source, with a backup in the first region; returns its digest."""
+    nodes = [qdrant(address) for address in SOURCE.values()]
+    make_sharded(nodes, name, points=points)
+    run = Playbook("backup", qdrant_hosts="source", qdrant_backup_collections=[name])
+    assert run.status == 0, run.output[-3000:]
+    return collection_digest(nodes[0], name)[1]
+
+
+def regions() -> list[Json]:
+    return [repository_option("source", store) for store in ("first", "store")]
+
+
+def fresh_node(name: str = "node3") -> Qdrant:
+    return qdrant(FRESH[name], generated_key("fresh_key"))
+
+
+def drill(folder: Path, scenario: str, digest: str, **more: Any) -> tuple[Playbook, Json]:
+    """A run of the playbook, and the record that it has written; nothing of it is left on the target."""
+    variables = {
+        "qdrant_drill_scenario": scenario,
+        "qdrant_drill_collections": ["docs"],
+        "qdrant_drill_sla": "standard",
+        "qdrant_drill_sources": regions(),
+        "qdrant_drill_report_repositories": regions()[1:],
+        "qdrant_drill_target": "fresh",
+        "qdrant_drill_url": f"http://{FRESH['node3']}:6333",
+        "qdrant_drill_node_urls": [f"http://{FRESH['node4']}:6333"],
+        "qdrant_drill_api_key": "{{ hostvars['node3'].qdrant_server_api_key }}",
+        "qdrant_drill_source": {"url": f"http://{SOURCE['node1']}:6333", "api_key": generated_key(), "timeout": 4},
+        "qdrant_drill_expect_digests": {"docs": digest},
+        "qdrant_drill_output": str(folder),
+        "qdrant_drill_journal": str(folder / "journal"),
+    }
+    run = Playbook("drill", **{**variables, **more})
+    [record] = records_in(folder)
+    assert [fresh_node(name).collections() for name in FRESH] == [[], []]
+    assert fresh_node().aliases() == {}
+    return run, record
+
+
+def integrity(record: Json) -> Json:
+    return {check["check"]: check["passed"] for check in record["integrity"]}
+
+
+def failures(record: Json) -> list[str]:
+    assert record["verdict"] == "FAIL"
+    return [each["id"] for each in record["findings"] if each["severity"] == "major"]
+
+
+def test_a_lost_cluster_comes_back_on_hosts_that_had_nothing(digest: str, tmp_path: Path) -> None:
+    assert on(FRESH["node3"], "test -e /usr/local/bin/qdrant").returncode == 1
+    run, record = drill(tmp_path, "cluster_lost", digest, qdrant_drill_group="fresh")
+    assert run.status == 0, run.output[-3000:]
+    assert (record["verdict"], record["findings"]) == ("PASS", [])
+    assert record["target"]["kind"] == "fresh"
+    assert len(fresh_node().cluster()["peers"]) == 2
+    assert record["backup"]["points"] == POINTS
+    assert set(integrity(record).values()) == {True}
+    assert record["rto_seconds"] > sum(stage["seconds"] for stage in record["stages"][:6]), "with the hosts' set-up"
+    assert record["backup"]["restored_from"] == ["first"]
+
+
+def test_a_lost_region_is_made_up_for_by_the_second(digest: str, tmp_path: Path) -> None:
+    make_backed_up("uncopied", 60)
+    take_down("first")
+    run, record = drill(tmp_path, "region_lost", digest)
+    assert run.status == 0, run.output[-3000:]
+    assert (record["verdict"], record["findings"]) == ("PASS", [])
+    assert record["backup"]["restored_from"] == ["store"]
+    assert integrity(record)["digest"] is True
+    assert f"/drills/{record['drill_id']}/record.json" in run.text, "its report is in the region that is left"
+
+
+def test_a_lost_region_with_the_only_copy_fails(digest: str, tmp_path: Path) -> None:
+    run, record = drill(tmp_path, "region_lost", digest, qdrant_drill_collections=["uncopied"])
+    assert run.status != 0
+    assert (record["failed_stage"], record["failure"]["code"]) == ("locate", "backup_not_found")
+    assert failures(record) == ["stage:locate"]
+    assert "uncopied: FAIL. The stage locate broke" in run.text
+
+
+def test_a_cluster_without_power_comes_back_too_late_for_a_tight_rto(digest: str, tmp_path: Path) -> None:
+    for name in SOURCE:
+        power("cut", name)
+    tight = {"rpo_seconds": 3600, "rto_seconds": 0.5}
+    left = {"qdrant_drill_sources": regions()[1:], "qdrant_drill_min_copies": 1}
+    run, record = drill(tmp_path, "cluster_lost", digest, qdrant_drill_sla=tight, **left)
+    assert run.status != 0
+    assert failures(record) == ["rto"]
+    assert record["failed_stage"] is None
+    assert (integrity(record)["digest"], integrity(record)["points"]) == (True, True), "all is there, but late"
+    assert "unproved:source" in [each["id"] for each in record["findings"]]
+    assert "the RTO allows 0.5 s" in run.text
