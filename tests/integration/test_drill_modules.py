@@ -239,6 +239,16 @@ def test_the_index_lists_the_drills_of_all_collections(repository: Repository, r
     assert [each["collection"] for each in listed["backups"]] == ["never"]
 
 
+def test_a_region_that_is_gone_keeps_no_other_from_the_index(repository: Repository, run_module: Run) -> None:
+    drill_report.store_report([repository], drill_report.render(made_drills.passed()))
+    params = options(repository, state="index")
+    params["repositories"].insert(0, unreachable(repository))
+    failed = run_module("drill_report", params)
+    assert (failed["failure"]["code"], failed["changed"], failed["drills"]) == ("store_unreachable", True, 1)
+    assert [each["region"] for each in failed["regions"]] == ["primary"]
+    assert f'href="./{FOLDER}/report.html"'.encode() in repository.get("drills.html")
+
+
 def test_a_bucket_with_object_lock_locks_a_report(locked: Repository, run_module: Run) -> None:
     rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 30}}
     locked.client.put_object_lock_configuration(

@@ -73,9 +73,26 @@ def test_every_collection_is_drilled_on_a_standby_with_hooks(
     for record in records:
         key = layout.drill_key(record["collection"], record["drill_id"])
         assert json.loads(repository.get(key)) == record
+        assert f'href="./{key.removesuffix("record.json")}report.html"'.encode() in repository.get(layout.DRILLS_PAGE)
     first, second = records
     later = moment_of(second["declared"]["at"]) - moment_of(first["declared"]["at"])
     assert later.total_seconds() >= sum(stage["seconds"] for stage in first["stages"]), "measured as if it were alone"
+
+
+def test_a_page_of_all_drills_that_cannot_be_written_is_said_after_the_verdicts(scene: DrillPlaybook, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    (blocked / layout.DRILLS_PAGE).mkdir(parents=True)
+    given = {
+        "qdrant_drill_report_repositories": scene.variables["qdrant_drill_sources"],
+        "qdrant_drill_collections": [scene.production.collections()[0]],
+        "qdrant_drill_output": str(blocked),
+    }
+    status, output, _records = scene.drills(**given)
+    assert status != 0
+    assert "The drills are recorded, but not the page that lists them." in output
+    status, output, _records = scene.drills(**given, qdrant_drill_sla={"rpo_seconds": 3600, "rto_seconds": 0.01})
+    assert status != 0
+    assert ": FAIL. The recovery took" in output
 
 
 def test_an_ephemeral_target_is_started_and_removed(scene: DrillPlaybook) -> None:

@@ -73,7 +73,7 @@ def report_drill(regions: Sequence[Repository], record: Json, options: ReportOpt
     result["regions"] = stored
     result["changed"] = any(changed for _path, changed in written) or any(each["stored"] for each in stored)
     if errors:
-        raise _failure(errors, result)
+        raise _failure(errors, result, "Run again with the same record.")
     return result
 
 
@@ -82,7 +82,8 @@ def report_index(
 ) -> Json:
     """Write the page that lists all drills of the cluster; returns what the module documents.
 
-    ``days``: within which each protected collection should be drilled. Raises as ``report_drill`` does.
+    ``days``: within which each protected collection should be drilled. A repository that fails keeps no other one from
+    getting the page. Raises as ``report_drill`` does.
     """
     found = find_drills(regions)
     records = found.newest_first()
@@ -91,8 +92,8 @@ def report_index(
     data = page.encode("utf-8")
     path = None if directory is None else directory / layout.DRILLS_PAGE
     changed = path is not None and put_file(path, data, check)
-    stored = put_index(regions, data, check)
-    return {
+    stored, errors = put_index(regions, data, check)
+    result = {
         "changed": changed or any(each["stored"] for each in stored),
         "drills": len(records),
         "due": due,
@@ -101,6 +102,9 @@ def report_index(
         "sha256": {layout.DRILLS_PAGE: hashlib.sha256(data).hexdigest()},
         "damaged": found.damaged,
     }
+    if errors:
+        raise _failure(errors, result, "Run again.")
+    return result
 
 
 def complete(record: Json, regions: Sequence[Repository], closed: Sequence[str] = ()) -> Json:
@@ -191,12 +195,12 @@ def store_report(
     return done, errors
 
 
-def _failure(errors: list[DrError], result: Json) -> DrError:
+def _failure(errors: list[DrError], result: Json, hint: str) -> DrError:
     if len(errors) == 1:
         errors[0].result.update(result)
         return errors[0]
     reasons = " ".join(error.detail for error in errors)
-    return PartlyFailed(f"{len(errors)} repositories failed. {reasons}", "Run again with the same record.", **result)
+    return PartlyFailed(f"{len(errors)} repositories failed. {reasons}", hint, **result)
 
 
 def _is_there(region: Repository, files: ReportFiles, key: str) -> bool:
@@ -256,18 +260,25 @@ def put_file(path: Path, content: bytes, check: bool = False) -> bool:
     return True
 
 
-def put_index(regions: Sequence[Repository], page: bytes, check: bool = False) -> list[Json]:
-    """Store the page that lists the drills, where it has another content; returns ``{region, url, stored}``."""
-    done = []
+def put_index(regions: Sequence[Repository], page: bytes, check: bool = False) -> tuple[list[Json], list[DrError]]:
+    """Store the page that lists the drills, where it has another content; returns as ``store_report`` does."""
+    done, errors = [], []
     for region in regions:
         try:
-            stored = region.get(layout.DRILLS_PAGE) != page
-        except ObjectNotFound:
-            stored = True
-        if stored and not check:
-            region.verify_encryption(put_proved(region, layout.DRILLS_PAGE, page, _TYPES[".html"]))
-        done.append({"region": region.name, "url": region.url(layout.DRILLS_PAGE), "stored": stored})
-    return done
+            stored = _is_other(region, layout.DRILLS_PAGE, page)
+            if stored and not check:
+                region.verify_encryption(put_proved(region, layout.DRILLS_PAGE, page, _TYPES[".html"]))
+            done.append({"region": region.name, "url": region.url(layout.DRILLS_PAGE), "stored": stored})
+        except DrError as error:
+            errors.append(error)
+    return done, errors
+
+
+def _is_other(region: Repository, key: str, content: bytes) -> bool:
+    try:
+        return region.get(key) != content
+    except ObjectNotFound:
+        return True
 
 
 def read_file(path: Path) -> bytes:
