@@ -51,7 +51,8 @@ def plan(config: AgentConfig, options: argparse.Namespace) -> Answer:
         "rates": _numbers(options.rate, "--rate", RATES),
         "prices": _prices(options.price),
     }
-    request = plan_request(given, policy, None if names == [ALL] else names)
+    state_path = None if config.wal_archive is None else config.wal_archive.state_path
+    request = plan_request(given, policy, None if names == [ALL] else names, state_path)
     with opened(config.regions) as regions:
         result = make_plans(regions, request, config.is_archived, refuse=False)
     met = all(each["met"] for each in result["plans"])

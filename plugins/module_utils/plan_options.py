@@ -16,6 +16,8 @@ from .formats.prices import PRICE_OPTIONS, Prices
 from .formats.sla import SlaPolicy
 from .formats.times import parse_duration
 from .operations.plan import PlanRequest
+from .operations.share import utc_now
+from .operations.write_rates import recorded_writes
 
 RATES = (*ASSUMED_RATES, "log")
 _INTERVALS = ("backup_interval", "copy_interval", "seal_interval", "randomized_delay")
@@ -31,8 +33,13 @@ PLAN_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def plan_request(options: Mapping[str, Any], policy: SlaPolicy, collections: Sequence[str] | None) -> PlanRequest:
-    """What ``PLAN_OPTIONS``, every one of them given, ask for; ``collections``: None for all. Raises InvalidInput."""
+def plan_request(
+    options: Mapping[str, Any], policy: SlaPolicy, collections: Sequence[str] | None, state_path: str | None = None
+) -> PlanRequest:
+    """What ``PLAN_OPTIONS``, every one of them given, ask for. Raises InvalidInput.
+
+    ``collections``: None for all. ``state_path``: of the archiver of this host, None where there is none.
+    """
     rates = {name: rate for name, rate in (options["rates"] or {}).items() if rate is not None}
     for name, rate in {**rates, "size_gb": options["size_gb"]}.items():
         if rate is not None and not 0 < rate < math.inf:
@@ -47,6 +54,7 @@ def plan_request(options: Mapping[str, Any], policy: SlaPolicy, collections: Seq
         None if options["size_gb"] is None else options["size_gb"] * 1e9,
         Prices.of(options["prices"] or {}),
         options["keep_days"],
+        {} if state_path is None else recorded_writes(state_path, utc_now().date()),
     )
 
 

@@ -14,8 +14,8 @@ author:
 description:
   - Computes for each collection how much would be lost at worst (RPO) and how long a recovery would take (RTO), with
     their parts; what a month of storage, transfer and requests costs; and up to which size its service level holds.
-  - Sizes, growth and the rate of backups come from the backups in the first repository, all other rates from the
-    records of drills there. What was never measured is assumed, and marked so.
+  - Sizes, growth and the rate of backups come from the backups in the first repository, how much is written from
+    O(state_path), and all other rates from the records of drills. What was never measured is assumed, and marked so.
   - Fails with the code C(sla_not_met), naming the arithmetic, if a collection cannot meet its level. Nothing is run.
 extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
@@ -77,8 +77,15 @@ options:
         description: Of archived log entries in a restore to a moment.
         type: float
       log:
-        description: How much is written to the collection.
+        description: How much is written to the collection, on average.
         type: float
+  state_path:
+    description:
+      - The directory on the host in which the archiver of the log keeps its state, such as
+        V(/var/lib/qdrant-dr/state). What it has recorded says how much is written to the collections of this node, in a
+        day and at most.
+      - A record that is not there, or that the user may not read, counts as none.
+    type: path
   size_gb:
     description: Size of a backup in GB (10^9 bytes), in place of the newest one's. A collection needs no backup then.
     type: float
@@ -273,7 +280,9 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.plan_options i
 
 def planned(params: dict[str, Any]) -> dict[str, Any]:
     """Plan as the options say."""
-    request = plan_request(params, SlaPolicy.parse(params["sla"], "sla"), wanted_collections(params["collections"]))
+    request = plan_request(
+        params, SlaPolicy.parse(params["sla"], "sla"), wanted_collections(params["collections"]), params["state_path"]
+    )
     with opened_regions([params["repository"]] if params["repository"] else params["repositories"]) as regions:
         return {"changed": False, **make_plans(regions, request)}
 
@@ -285,6 +294,7 @@ def main() -> None:
             "repositories": repositories_option(),
             "sla": {"type": "raw", "required": True},
             "collections": {"type": "list", "elements": "str", "default": ["all"]},
+            "state_path": {"type": "path"},
             **PLAN_OPTIONS,
         },
         mutually_exclusive=[("repository", "repositories")],

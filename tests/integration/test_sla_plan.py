@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +63,61 @@ def test_sizes_and_rates_are_those_that_were_measured(repository: Repository, ru
     assert plan["rates"]["backup"]["source"] == f"backup {WEDNESDAY}, 10s"
     assert plan["rto"]["parts"][0] == {"name": "find", "seconds": 15.5, "reason": f"as in drill {TUESDAY}"}
     assert plan["met"]
+
+
+def recorded(state: Path, **days: Json) -> str:
+    """What the archiver of a host with one of the shards of docs has recorded, by the days ago."""
+    today = datetime.now(timezone.utc).date()
+    dated = {
+        name: {(today - timedelta(days=int(ago[1:]))).isoformat(): value for ago, value in values.items()}
+        for name, values in days.items()
+    }
+    record = {"schema_version": 1, "bytes_per_second": [{"collection": "docs", "shard": 0, **dated}]}
+    state.mkdir()
+    (state / "write-rates").write_text(json.dumps(record))
+    return str(state)
+
+
+def test_how_much_is_written_is_what_the_archiver_has_recorded(
+    repository: Repository, run_module: Run, tmp_path: Path, agent: Callable[..., Agent]
+) -> None:
+    write_manifest(repository, MONDAY, SIZE, "2026-11-25T02:00:50Z")
+    store_drill(repository, drill_record(drill_id=TUESDAY))
+    written = {"_3": 9e10, "_2": 86_400_000_000.0, "_1": 8.64e9, "_0": 9e10}
+    state = recorded(tmp_path / "state", days={"_2": 4_000_000.0, "_1": 1.0}, written=written)
+    given = {"repository": as_option(repository.location), "sla": "standard", "state_path": state}
+    found = run_module("sla_plan", given)
+    plan = found["plans"][0]
+    busiest = (datetime.now(timezone.utc).date() - timedelta(days=2)).isoformat()
+    assert plan["rates"]["log"] == {
+        "mb_per_second": 1.0, "measured": True, "source": f"archiver: the mean of {busiest}",
+    }  # fmt: skip
+    assert plan["rates"]["peak"] == {"mb_per_second": 4.0, "measured": True, "source": "archiver: the busiest minutes"}
+    assert plan["written_per_day"] == 86_400_000_000
+    assert plan["rpo"]["parts"][-1]["name"] == "upload"
+    assert "written at a peak of 4 MB/s" in plan["rpo"]["parts"][-1]["reason"]
+    assert any(f"log 1 MB/s (archiver: the mean of {busiest})" in line for line in found["report"])
+    assert run_module("sla_plan", {**given, "rates": {"log": 2.0}})["plans"][0]["rates"]["log"]["source"] == "given"
+    host = agent(Qdrant(QdrantConnection("http://127.0.0.1:1")), repository, sla="standard")
+    host.config["wal_archive"] = {"storage_path": "/nowhere", "state_path": state, "spool_path": "/nowhere"}
+    assert f"log 1 MB/s (archiver: the mean of {busiest})" in host.runs("plan").stdout
+    # A drill tells of it where no archiver does.
+    del given["state_path"]
+    assert run_module("sla_plan", given)["plans"][0]["rates"]["log"]["source"] == f"drill {TUESDAY}"
+
+
+def test_shards_of_other_hosts_are_taken_to_be_written_to_as_much(
+    repository: Repository, run_module: Run, tmp_path: Path
+) -> None:
+    objects = (bytes(SIZE // 2), bytes(SIZE // 2))
+    window = dict.fromkeys(("started", "snapshot_started", "snapshot_finished", "finished"), "2026-11-25T02:00:00Z")
+    manifest = manifest_of("docs", MONDAY, objects, window=window)
+    repository.put(layout.manifest_key("docs", MONDAY), manifest.dump())
+    state = recorded(tmp_path / "state", days={"_1": 3_000_000.0}, written={"_2": 1.0, "_1": 86_400_000_000.0})
+    given = {"repository": as_option(repository.location), "sla": "standard", "state_path": state}
+    rates = run_module("sla_plan", given)["plans"][0]["rates"]
+    assert (rates["log"]["mb_per_second"], rates["peak"]["mb_per_second"]) == (2.0, 6.0)
+    assert rates["log"]["source"].endswith(", by 1 of 2 shards")
 
 
 def test_a_plan_that_does_not_hold_fails_and_shows_its_arithmetic(repository: Repository, run_module: Run) -> None:

@@ -13,9 +13,11 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import ChunkHeader
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_rates import LogWrites
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.write_rates import (
     WriteRates,
     recorded_rates,
+    recorded_writes,
 )
 from tests.made_wal import START, log_of, sealed
 
@@ -38,6 +40,23 @@ def test_another_run_goes_on_with_what_was_written(tmp_path: Path) -> None:
     again.add((NAME, 1), HEADER)
     again.store(TODAY)
     assert recorded_rates(tmp_path, TODAY) == {(NAME, 0): 10.0, (NAME, 1): 20.0}
+
+
+def test_bytes_of_each_day_are_kept_beside_the_peaks(tmp_path: Path) -> None:
+    rates = WriteRates(tmp_path)
+    for days in range(3):
+        moment = timedelta(days=days)
+        polls = tuple(replace(poll, after=poll.after + moment, before=poll.before + moment) for poll in HEADER.polls)
+        for shard in (0, 1):
+            rates.add((NAME, shard), replace(HEADER, polls=polls, size=4320 * (days + 1)))
+    rates.store(TODAY + timedelta(days=2))
+    found = recorded_writes(tmp_path, TODAY + timedelta(days=2))
+    assert found == {NAME: LogWrites(2, 2 * 14.4 * 3, 0.2, TODAY + timedelta(days=1))}
+
+
+def test_a_record_of_before_bytes_were_counted_still_tells_of_peaks(tmp_path: Path) -> None:
+    (tmp_path / "write-rates").write_bytes(OTHER.replace(b": 2,", b": 1,") % TODAY.isoformat().encode())
+    assert recorded_writes(tmp_path, TODAY) == {"a": LogWrites(1, 1.0)}
 
 
 def test_what_is_long_ago_is_forgotten(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ..errors import InvalidInput
 from .agent_status import duration
 from .sla import Sla
 from .sla_targets import DAY, REPLAY_RATE
+from .wal_rates import WINDOW
 
 MB = 1e6
 # Stages, and what is assumed of them where nothing was measured: rounded down from docs/speed.md.
@@ -69,8 +70,9 @@ class Schedule:
 @dataclass(frozen=True)
 class Facts:
     """What is known of a collection. ``size``: of one backup; ``growth``: bytes a day; ``log``: how much is written;
-    ``rates``: of the stages in ``ASSUMED_RATES``; ``find``: seconds of a recovery that depend on no size, and their
-    source; ``regions``: repositories in all; ``shards``: of the collection; ``replicas``: of each, all archived.
+    ``peak``: for a few minutes at most, None where nobody has measured it; ``rates``: of the stages in
+    ``ASSUMED_RATES``; ``find``: seconds of a recovery that depend on no size, and their source; ``regions``:
+    repositories in all; ``shards``: of the collection; ``replicas``: of each, all archived.
     """
 
     collection: str
@@ -82,6 +84,7 @@ class Facts:
     regions: int = 1
     shards: int = 1
     replicas: int = 1
+    peak: Rate | None = None
 
     def at(self, size: float) -> Facts:
         """The same collection when it has another size; what is written grows with it where that is assumed."""
@@ -111,13 +114,27 @@ def expected_rpo(facts: Facts, schedule: Schedule) -> list[Part]:
         return [
             Part("poll", schedule.poll, "the archiver looks at the log"),
             Part("seal", schedule.seal, "a chunk is filled"),
-            Part("upload", _REQUEST_SECONDS, "the chunk is stored"),
+            _uploading(facts, schedule),
         ]
     return [
         Part("interval", schedule.backup_interval, "between two backups"),
         Part("delay", schedule.delay, "the timer's random delay"),
         _moving("backup", facts.size, facts.rates["backup"]),
     ]
+
+
+def _uploading(facts: Facts, schedule: Schedule) -> Part:
+    """Storing what was written until a chunk is sealed, behind what a peak of writes has left to be stored."""
+    if facts.peak is None:
+        return Part("upload", _REQUEST_SECONDS, "the chunk is stored")
+    written, stored = facts.peak.bytes_per_second, facts.rates["backup"].bytes_per_second
+    waiting = written * (schedule.poll + schedule.seal) + max(0.0, written - stored) * WINDOW.total_seconds()
+    moved = _moving("upload", waiting, facts.rates["backup"])
+    return Part(
+        moved.name,
+        _REQUEST_SECONDS + moved.seconds,
+        f"{moved.reason}, written at a peak of {written / MB:.3g} MB/s, and a request",
+    )
 
 
 def expected_region_rpo(facts: Facts, schedule: Schedule) -> list[Part]:

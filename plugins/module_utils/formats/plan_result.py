@@ -13,6 +13,7 @@ from .agent_status import duration
 from .plan import (
     Facts,
     Part,
+    Rate,
     Schedule,
     change_per_day,
     days_left,
@@ -54,11 +55,15 @@ def plan_result(facts: Facts, schedule: Schedule, sla: Sla, prices: Prices, days
         "size": facts.size,
         "growth_per_day": facts.growth,
         "written_per_day": facts.log.bytes_per_second * DAY,
-        "rates": {name: rate.as_result() for name, rate in {**facts.rates, "log": facts.log}.items()},
+        "rates": {name: rate.as_result() for name, rate in _rates(facts).items()},
         "largest_size": largest,
         "days_left": days_left(facts, largest),
         "costs": costs(facts, schedule, prices, days),
     }
+
+
+def _rates(facts: Facts) -> dict[str, Rate]:
+    return {**facts.rates, "log": facts.log} | ({} if facts.peak is None else {"peak": facts.peak})
 
 
 def _time(parts: Sequence[Part]) -> Json:
@@ -139,7 +144,10 @@ def lines(plan: Json) -> list[str]:
                 f"{part['name']} {duration(part['seconds'])} ({part['reason']})" for part in plan[name]["parts"]
             )
             found.append(f"  {word}: {duration(plan[name]['seconds'])} of {duration(limit)} = {summands}")
-    found.append(_until(plan))
+    rates = "; ".join(
+        f"{name} {rate['mb_per_second']:.3g} MB/s ({rate['source']})" for name, rate in plan["rates"].items()
+    )
+    found += [f"  by the rates: {rates}", _until(plan)]
     storage = " or ".join(
         f"{title} {volume(costing['storage'][name]['bytes'])}, {_money(costing['storage'][name], costing)}"
         for name, title in (

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast logs grow at their peaks: the highest mean of five minutes, so that a burst of seconds does not count."""
+"""How fast logs grow: each day, and at its peak, which is a mean of five minutes so that no burst of seconds counts."""
 
 from __future__ import annotations
 
@@ -16,23 +16,28 @@ WINDOW = timedelta(minutes=5)
 DAYS = 14
 _MINUTE = 60
 _MINUTES = WINDOW // timedelta(minutes=1)
+_DAY = timedelta(days=1)
 
 
 class RateMeter:
-    """Of one replica's log: ``days`` has the highest rate of each day (UTC), in bytes per second."""
+    """Of one replica's log: ``days`` has the highest rate of each day (UTC), in bytes per second, ``written`` all bytes
+    of each."""
 
-    def __init__(self, days: Mapping[date, float] | None = None) -> None:
+    def __init__(self, days: Mapping[date, float] | None = None, written: Mapping[date, float] | None = None) -> None:
         self.days = dict(days or {})
+        self.written = dict(written or {})
         # Bytes by the minute of the epoch, of the last window.
         self._minutes: dict[int, float] = {}
 
     def add(self, header: ChunkHeader) -> None:
-        """Take the entries of a chunk, each chunk once; but for those that nobody knows the minutes of."""
+        """Take the entries of a chunk, each chunk once; those that came at an unknown minute tell nothing of peaks."""
         first = header.first
         each = header.size / (header.last + 1 - header.first)
         for poll in header.polls:
+            size, day = each * (poll.last + 1 - first), poll.before.date()
+            self.written[day] = self.written.get(day, 0.0) + size
             if poll.before - poll.after <= WINDOW:
-                self._count(poll.before, each * (poll.last + 1 - first))
+                self._count(poll.before, size)
             first = poll.last + 1
 
     def _count(self, moment: datetime, size: float) -> None:
@@ -45,7 +50,39 @@ class RateMeter:
 
     def forget(self, today: date) -> None:
         """Forget the days that are too long ago."""
-        self.days = {day: rate for day, rate in self.days.items() if today - day < timedelta(days=DAYS)}
+        self.days, self.written = (
+            {day: value for day, value in each.items() if today - day < timedelta(days=DAYS)}
+            for each in (self.days, self.written)
+        )
+
+
+@dataclass(frozen=True)
+class LogWrites:
+    """What is written to one replica of each of these ``shards`` of a collection, together, in bytes per second.
+
+    ``peak``: at most, as if all had their peaks at once; None where none is known. ``mean``: of the busiest whole day,
+    ``day``; None where no day was seen from its begin to its end.
+    """
+
+    shards: int
+    peak: float | None
+    mean: float | None = None
+    day: date | None = None
+
+
+def log_writes(meters: Sequence[RateMeter], today: date) -> LogWrites:
+    """Of the shards of one collection. The first day that was seen, and ``today``, are not whole."""
+    peaks = [max(meter.days.values()) for meter in meters if meter.days]
+    totals: dict[date, float] = {}
+    for meter in meters:
+        for day, size in meter.written.items():
+            totals[day] = totals.get(day, 0.0) + size
+    whole = {day: size for day, size in totals.items() if min(totals) < day < today}
+    peak = sum(peaks) if peaks else None
+    if not whole:
+        return LogWrites(len(meters), peak)
+    busiest = max(whole, key=lambda day: (whole[day], day))
+    return LogWrites(len(meters), peak, whole[busiest] / _DAY.total_seconds(), busiest)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..formats.plan_result import MONTH_DAYS, lines, plan_result, refuse_unmet
 from ..formats.prices import Prices
 from ..formats.sla import Sla, SlaPolicy
 from ..formats.sla_targets import DAY, targets
+from ..formats.wal_rates import LogWrites
 from ..stores.repository import Repository
 from .catalogue import backed_up, newest_committed
 from .drill_records import drills_of
@@ -37,7 +38,8 @@ _SPEED_DOC = "assumed: a measurement in docs/speed.md, rounded down"
 class PlanRequest:
     """What to plan. ``collections``: None for all that have backups. ``schedule``: names of targets -> what counts in
     their place. ``rates``: stage, or ``log``, -> bytes a second that count in place of what was measured. ``size``:
-    bytes that count in place of the newest backup's. ``days``: for which a backup of each day is kept.
+    bytes that count in place of the newest backup's. ``days``: for which a backup of each day is kept. ``writes``: what
+    the archiver of a node has recorded, by collection.
     """
 
     policy: SlaPolicy
@@ -47,6 +49,7 @@ class PlanRequest:
     size: float | None = None
     prices: Prices = field(default_factory=Prices)
     days: int = MONTH_DAYS
+    writes: Mapping[str, LogWrites] = field(default_factory=dict)
 
 
 def make_plans(
@@ -104,16 +107,18 @@ def _facts(repository: Repository, name: str, request: PlanRequest, regions: int
     usable = [each for each in backups if each["state"] == "committed"]
     drills = list(islice(drills_of(repository, name), _DRILLS))
     size = request.size if request.size is not None else float(newest.size if newest else 0)
+    mean, peak = _archived_rates(request.writes.get(name), len(newest.shards) if newest else None)
     return Facts(
         collection=name,
         size=size,
         growth=growth_per_day(usable),
-        log=_log_rate(request, drills, size),
+        log=_log_rate(request, mean, drills, size),
         rates={stage: _rate(stage, request, usable, drills) for stage in ASSUMED_RATES},
         find=_find(drills),
         regions=regions,
         shards=len(newest.shards) if newest else 1,
         replicas=_replicas(newest),
+        peak=peak,
     )
 
 
@@ -152,9 +157,25 @@ def _seconds(window: Mapping[str, Any]) -> float:
     return (ended - begun).total_seconds()
 
 
-def _log_rate(request: PlanRequest, drills: Sequence[DrillGlance], size: float) -> Rate:
+def _archived_rates(writes: LogWrites | None, shards: int | None) -> tuple[Rate | None, Rate | None]:
+    """The mean and the peak of what is written to a collection of so many ``shards`` (None: unknown).
+
+    Those that this node has none of are taken to be written to as much.
+    """
+    if writes is None:
+        return None, None
+    factor = max(1.0, (shards or 0) / writes.shards)
+    seen = "" if factor == 1 else f", by {writes.shards} of {shards} shards"
+    mean = None if writes.mean is None else Rate(writes.mean * factor, f"archiver: the mean of {writes.day}{seen}")
+    peak = None if writes.peak is None else Rate(writes.peak * factor, f"archiver: the busiest minutes{seen}")
+    return mean, peak
+
+
+def _log_rate(request: PlanRequest, archived: Rate | None, drills: Sequence[DrillGlance], size: float) -> Rate:
     if "log" in request.rates:
         return Rate(request.rates["log"], "given")
+    if archived is not None:
+        return archived
     for drill in drills:
         if drill.log_rate is not None:
             return Rate(drill.log_rate, f"drill {drill.drill_id}")

@@ -74,6 +74,20 @@ def test_with_an_archive_the_log_since_the_last_backup_is_replayed() -> None:
     assert by_name(expected_region_rpo(written, schedule))["copy"] == 1.5
 
 
+def test_a_peak_of_writes_makes_the_last_chunk_wait() -> None:
+    schedule = Schedule(True, 2 * HOUR, 300, 5, poll=1)
+    calm = facts(peak=Rate(14 * MB, "the archiver"))
+    assert by_name(expected_rpo(calm, schedule))["upload"] == 1 + 6 * 14 / 140
+    # What is more than can be stored in the five minutes of the peak is stored after them.
+    busy = facts(peak=Rate(154 * MB, "the archiver"))
+    upload = expected_rpo(busy, schedule)[-1]
+    assert round(upload.seconds, 3) == 1 + 6 * 1.1 + 300 * 0.1
+    assert upload.reason == "5.12 GB at 140 MB/s, written at a peak of 154 MB/s, and a request"
+    level = parse_level({"rpo_seconds": 30, "rto_seconds": HOUR})
+    assert shortfalls(calm, schedule, level) == []
+    assert "The RPO would be 43s, and may be 30s" in shortfalls(busy, schedule, level)[0]
+
+
 def test_what_cannot_be_met_is_refused_with_its_arithmetic() -> None:
     level = parse_level("mission_critical")
     large = facts(700 * GB, 0.0, measured=False, rates={stage: Rate(70 * MB, "", False) for stage in ASSUMED_RATES})

@@ -17,7 +17,9 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_la
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_rates import (
     DAYS,
     ClosedSegment,
+    LogWrites,
     RateMeter,
+    log_writes,
     segment_rate,
 )
 from tests.made_wal import log_of, sealed
@@ -58,6 +60,20 @@ def test_the_busiest_five_minutes_of_each_day_count() -> None:
 
 def test_a_burst_of_seconds_is_spread_over_five_minutes() -> None:
     assert rates(chunk(0, 3_000_000, 1.0))[START.date()] == 10_000.0
+
+
+def test_the_busiest_whole_day_is_the_mean() -> None:
+    first, second = RateMeter(), RateMeter()
+    for day, size in enumerate((9_000_000, 864_000, 1_728_000, 9_000_000)):
+        first.add(chunk(86400 * day, size, 1.0))
+        # Nobody knows when it was written, but that it was.
+        second.add(chunk(86400 * day + 3600, 864_000, 3600.0))
+    today = START.date() + timedelta(days=3)
+    assert log_writes([first, second], today) == LogWrites(2, 30_000.0, 30.0, START.date() + timedelta(days=2))
+    assert log_writes([first], START.date() + timedelta(days=1)).mean is None, "no day was seen as a whole"
+    assert log_writes([second], today).peak is None
+    first.forget(today + timedelta(days=11))
+    assert log_writes([first], today).day == START.date() + timedelta(days=2)
 
 
 def test_what_came_at_an_unknown_time_does_not_count() -> None:
