@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -32,6 +33,8 @@ from .stores.qdrant_http import QdrantConnection
 Json = dict[str, Any]
 
 ALL = "all"
+# In place of a file: what is on the standard input.
+STDIN = "-"
 _SECRETS = {"api_key", "access_key", "secret_key", "session_token"}
 Kinds = tuple[type, ...]
 _TEXT: Kinds = (str,)
@@ -122,9 +125,11 @@ class AgentConfig:
         return chosen is None or collection in chosen
 
 
-def read_config(path: str, environment: Mapping[str, str] | None = None) -> AgentConfig:
+def read_config(path: str, environment: Mapping[str, str] | None = None, archive: str | None = None) -> AgentConfig:
     """The configuration at ``path`` with its credentials; ``environment`` is by default that of this process.
 
+    ``archive``: the file of the section wal_archive, by default the one beside the configuration. ``path`` or
+    ``archive`` may be ``STDIN``.
     Raises InvalidInput for a file that cannot be read, that others can read though it holds keys, or that says what
     cannot be right; no message holds a key.
     """
@@ -164,7 +169,7 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
         rpo=_age(status, "rpo"),
         warning=_age(status, "warning"),
         lock_seconds=float(given.get("lock_seconds", LIFE_SECONDS)),
-        wal_archive=_wal_archive(*_wal_archive_section(given, path)),
+        wal_archive=_wal_archive(*_wal_archive_section(given, path, archive)),
         metrics_path=status.get("metrics_path"),
         sla=SlaPolicy.parse(given["sla"], f"sla in {path}") if "sla" in given else None,
     )
@@ -172,7 +177,7 @@ def read_config(path: str, environment: Mapping[str, str] | None = None) -> Agen
 
 def _read(path: str, private: bool) -> Json:
     try:
-        with open(path, "rb") as file:
+        with sys.stdin.buffer if path == STDIN else open(path, "rb") as file:
             if private:
                 refuse_exposed(file, f"credentials file {path}", path)
             content = json.loads(file.read())
@@ -298,9 +303,16 @@ def _verify_request(section: Json, where: str) -> VerifyRequest:
     )
 
 
-def _wal_archive_section(given: Json, path: str) -> tuple[Any, str]:
-    """The section, which a role of its own writes to a file beside the configuration; and where it stands."""
-    beside = os.path.join(os.path.dirname(path), "wal-archive.json")
+def archive_beside(path: str) -> str:
+    """The file of the section wal_archive, which a role of its own writes, beside this configuration."""
+    return os.path.join(os.path.dirname(path), "wal-archive.json")
+
+
+def _wal_archive_section(given: Json, path: str, archive: str | None) -> tuple[Any, str]:
+    """The section, and where it stands."""
+    if archive == STDIN:
+        return _read(archive, private=False), archive
+    beside = archive or archive_beside(path)
     if "wal_archive" not in given and os.path.exists(beside):
         return _read(beside, private=False), beside
     return given.get("wal_archive"), f"wal_archive in {path}"

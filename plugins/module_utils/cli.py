@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from .agent_config import AgentConfig, read_config
+from .agent_config import STDIN, AgentConfig, archive_beside, read_config
 from .cli_archive import archive_wal
 from .cli_backup import backup
 from .cli_commands import copy, list_, prune, verify
@@ -42,7 +42,10 @@ def main(arguments: Sequence[str] | None = None, default_config: str = DEFAULT_C
     options = _parser(default_config).parse_args(arguments)
     command: Command = options.run
     try:
-        code, result, lines = command(read_config(options.config), options)
+        archive = getattr(options, "wal_archive", None) or (
+            archive_beside(default_config) if options.config == STDIN else None
+        )
+        code, result, lines = command(read_config(options.config, archive=archive), options)
     except DrError as error:
         return _fail(error, options)
     except KeyboardInterrupt:
@@ -88,7 +91,9 @@ def _parser(default_config: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="qdrant-dr", description="Back up Qdrant collections to S3, with proof.")
     parser.add_argument("--version", action="version", version=f"qdrant-dr {VERSION}")
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--config", default=default_config, help="configuration, JSON (default: %(default)s)")
+    shared.add_argument(
+        "--config", default=default_config, help="configuration, JSON; - for standard input (default: %(default)s)"
+    )
     shared.add_argument("--json", action="store_true", help="print one JSON document")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (

@@ -20,16 +20,17 @@ from .operations.share import utc_now
 from .operations.write_rates import recorded_writes
 
 RATES = (*ASSUMED_RATES, "log")
-_INTERVALS = ("backup_interval", "copy_interval", "seal_interval", "randomized_delay")
+INTERVALS = ("backup_interval", "copy_interval", "seal_interval", "randomized_delay")
 PLAN_OPTIONS: dict[str, dict[str, Any]] = {
     "schedule": {
         "type": "dict",
-        "options": {"wal_archive": {"type": "bool"}, **{name: {"type": "str"} for name in _INTERVALS}},
+        "options": {"wal_archive": {"type": "bool"}, **{name: {"type": "str"} for name in INTERVALS}},
     },
     "rates": {"type": "dict", "options": {name: {"type": "float"} for name in RATES}},
     "size_gb": {"type": "float"},
     "prices": {"type": "dict", "options": PRICE_OPTIONS},
     "keep_days": {"type": "int", "default": MONTH_DAYS},
+    "require_backups": {"type": "bool", "default": True},
 }
 
 
@@ -55,8 +56,9 @@ def plan_request(
         Prices.of(options["prices"] or {}),
         options["keep_days"],
         {} if state_path is None else recorded_writes(state_path, utc_now().date()),
+        options["require_backups"],
     )
 
 
 def _value(name: str, given: Any) -> Any:
-    return parse_duration(given, name) if name in _INTERVALS else given
+    return parse_duration(given, name) if name in INTERVALS else given

@@ -112,6 +112,12 @@ options:
     description: Days for which a backup of each day is kept.
     type: int
     default: 30
+  require_backups:
+    description:
+      - Whether it is an error that a collection has no backup, and O(size_gb) is not given, so that its size is not
+        known. Otherwise it is named in RV(unknown).
+    type: bool
+    default: true
 seealso:
   - module: vectorops.qdrant_dr.backup_info
   - module: vectorops.qdrant_dr.wal_archive_info
@@ -231,6 +237,12 @@ report:
   elements: str
 unplanned:
   description: Names of collections that no level is for.
+  returned: as RV(plans)
+  type: list
+  elements: str
+  sample: []
+unknown:
+  description: Names of collections that have no backup. Always empty with O(require_backups=true).
   returned: as RV(plans)
   type: list
   elements: str

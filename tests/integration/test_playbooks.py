@@ -276,3 +276,8 @@ def test_a_level_says_how_young_a_backup_is_good_enough(user: User, node: Qdrant
     assert user.runs("backup", **chosen).changed == 1
     refused = user.runs("backup", **chosen, qdrant_sla="prototype", qdrant_backup_max_age="2d")
     assert (refused.status, "qdrant_backup_max_age is 2d 0h, but qdrant_sla is" in refused.output) == (2, True)
+    tight = {**chosen, "qdrant_sla": {"rpo_seconds": "24h", "rto_seconds": 60}, "qdrant_backup_max_age": ""}
+    refused = user.runs("backup", **tight)
+    assert (refused.status, refused.changed) == (2, 0), refused.output
+    assert "The RTO would be 1m 0s, and may be 1m 0s: find 1m 0s" in " ".join(refused.output.split())
+    assert user.runs("backup", **tight, qdrant_sla_unmet="warn").changed == 1

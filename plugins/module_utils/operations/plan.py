@@ -39,7 +39,8 @@ class PlanRequest:
     """What to plan. ``collections``: None for all that have backups. ``schedule``: names of targets -> what counts in
     their place. ``rates``: stage, or ``log``, -> bytes a second that count in place of what was measured. ``size``:
     bytes that count in place of the newest backup's. ``days``: for which a backup of each day is kept. ``writes``: what
-    the archiver of a node has recorded, by collection.
+    the archiver of a node has recorded, by collection. ``require_backups``: whether a collection of unknown size is an
+    error.
     """
 
     policy: SlaPolicy
@@ -50,43 +51,51 @@ class PlanRequest:
     prices: Prices = field(default_factory=Prices)
     days: int = MONTH_DAYS
     writes: Mapping[str, LogWrites] = field(default_factory=dict)
+    require_backups: bool = True
 
 
 def make_plans(
     regions: Sequence[Repository],
     request: PlanRequest,
     archived: Callable[[str], bool | None] = lambda _name: None,
-    refuse: bool = True,
 ) -> Json:
     """The plan of each collection that has a level, from what the first of ``regions`` holds.
 
     ``archived``: whether the log of a collection is archived, None where its level says whether it is to be.
-    Returns ``{plans, unplanned, report}``: as ``plan_result`` has it, names of collections that no level is for, and
-    lines for people.
+    Returns ``{plans, unplanned, unknown, report}``: as ``plan_result`` has it, names of collections that no level is
+    for, names of those whose size nobody knows, and lines for people.
 
     Raises:
-        SlaNotMet: with ``refuse``, where the arithmetic of one does not hold; its result is the same.
-        BackupNotFound: a collection that was asked for has no backup, and no size was given.
+        SlaNotMet: the arithmetic of one does not hold; its result is the same.
+        BackupNotFound: a collection that was asked for has no backup, and no size was given, where one is required.
         StoreError: the repository cannot be read.
     """
     first = regions[0]
     first.check_access()
     names = request.collections if request.collections is not None else backed_up(first)
     levels = {name: request.policy.of(name) for name in names}
-    plans, titles = [], {}
+    plans: list[Json] = []
+    titles, unknown = {}, []
     for name, sla in levels.items():
-        if sla is not None:
-            schedule = _schedule(sla, request, archived(name))
+        if sla is None:
+            continue
+        try:
             facts = _facts(first, name, request, len(regions))
+        except BackupNotFound:
+            if request.require_backups:
+                raise
+            unknown.append(name)
+        else:
+            schedule = _schedule(sla, request, archived(name))
             plans.append(plan_result(facts, schedule, sla, request.prices, request.days))
             titles[name] = sla.title
     result = {
         "plans": plans,
         "unplanned": [name for name, sla in levels.items() if sla is None],
+        "unknown": unknown,
         "report": [line for plan in plans for line in lines(plan)],
     }
-    if refuse:
-        refuse_unmet(result, titles)
+    refuse_unmet(result, titles)
     return result
 
 
