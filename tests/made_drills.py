@@ -104,11 +104,14 @@ def passed(days: int = 0, **changes: Any) -> Json:
         ],
         "cost": {
             "transfer_bytes": 1082865280,
-            "requests": 214,
-            "storage_bytes_month": 32212254720,
-            "amount": 0.11,
+            "reads": 190,
+            "writes": 24,
+            "amount": 0.021853,
+            "storage_bytes_month": 2147483648,
+            "storage_amount_month": 0.049392,
             "currency": "USD",
-            "prices_dated": "2026-11-01",
+            "prices": "list prices of Amazon S3 Standard in us-east-1",
+            "prices_dated": "2026-11",
         },
         "findings": [],
         "coverage": {

@@ -19,6 +19,7 @@ from .argspec_repository import repositories_option
 from .errors import DrError, InvalidInput
 from .formats.canonical import canonical
 from .formats.layout import is_backup_id
+from .formats.prices import ALL_PRICES, Prices
 from .formats.sla import SlaPolicy
 from .formats.times import parse_moment
 from .operations.drill import DrillRequest
@@ -70,6 +71,7 @@ DRILL_SPEC: dict[str, Any] = {
     "ready_timeout": {"type": "float", "default": 3600.0},
     "min_copies": {"type": "int", "default": 2},
     "within_days": {"type": "int", "default": 30},
+    "prices": {"type": "dict", "options": ALL_PRICES},
     "fail_on_verdict": {"type": "bool", "default": False},
 }
 DRILL_REQUIRED_IF = [("target_kind", "ephemeral", ("binary",))]
@@ -137,6 +139,7 @@ def _request(params: Json, now: datetime, ansible_version: str) -> DrillRequest:
         ansible_version=ansible_version,
         days=params["within_days"],
         journal=Path(params["journal"]) if params["journal"] else None,
+        prices=Prices.of(params["prices"] or {}),
         **{name: params[name] for name in _SAME},
     )
 

@@ -215,6 +215,30 @@ options:
     description: Every collection in O(sources) has to be drilled within so many days. One that was not is a finding.
     type: int
     default: 30
+  prices:
+    description:
+      - Prices for the cost in the record, in place of those of Amazon S3 in us-east-1. The record names them, and their
+        date.
+    type: dict
+    suboptions:
+      storage_per_gb_month:
+        description: Of one GB (10^9 bytes) for a month.
+        type: float
+      transfer_per_gb:
+        description: Of one GB that is sent to another region.
+        type: float
+      puts_per_1000:
+        description: Of 1,000 requests that write or list.
+        type: float
+      gets_per_1000:
+        description: Of 1,000 requests that read.
+        type: float
+      currency:
+        description: What they are in.
+        type: str
+      dated:
+        description: When they were true.
+        type: str
   fail_on_verdict:
     description:
       - Whether the module fails where the verdict is V(FAIL).

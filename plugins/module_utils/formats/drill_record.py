@@ -177,11 +177,14 @@ FIELDS: Json = {
     "cost": Maybe(
         {
             "transfer_bytes": "whole",
-            "requests": Maybe("whole"),
-            "storage_bytes_month": Maybe("whole"),
-            "amount": Maybe("number"),
-            "currency": Maybe("text"),
-            "prices_dated": Maybe("date"),
+            "reads": "whole",
+            "writes": "whole",
+            "amount": "number",
+            "storage_bytes_month": "whole",
+            "storage_amount_month": "number",
+            "currency": "text",
+            "prices": "text",
+            "prices_dated": "text",
         }
     ),
     "findings": [

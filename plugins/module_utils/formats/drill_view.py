@@ -337,15 +337,24 @@ def _cost(record: Json) -> Section:
     cost = record["cost"]
     if cost is None:
         return Section("cost", "Cost", "Not estimated.")
-    amount = NONE if cost["amount"] is None else f"{cost['amount']:,.2f} {cost['currency'] or ''}".strip()
     facts = [
-        ("This drill", _figure(amount)),
+        ("This drill", _figure(_money(cost["amount"], cost))),
         ("Transferred", _figure(size(cost["transfer_bytes"]))),
-        ("Requests", _figure(number(cost["requests"]))),
-        ("Stored for a month", _figure(size(cost["storage_bytes_month"]))),
-        ("Prices of", _figure(cost["prices_dated"] or NONE)),
+        ("Requests that read", _figure(number(cost["reads"]))),
+        ("Requests that write or list", _figure(number(cost["writes"]))),
+        ("This backup, in all regions", _figure(size(cost["storage_bytes_month"]))),
+        ("It for a month", _figure(_money(cost["storage_amount_month"], cost))),
+        ("Prices", Cell(f"{cost['prices']}, {cost['prices_dated']}")),
     ]
-    return Section("cost", "Cost", "An estimate from the listed prices, not a bill.", facts=facts)
+    text = (
+        "An estimate from these prices, not a bill: as if all that was read was sent to another region, and without the"
+        " requests that store this report."
+    )
+    return Section("cost", "Cost", text, facts=facts)
+
+
+def _money(amount: float, cost: Json) -> str:
+    return f"{amount:,.{2 if amount >= 0.1 or not amount else 4}f} {cost['currency']}"
 
 
 def _coverage(record: Json) -> Section:

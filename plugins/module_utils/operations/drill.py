@@ -20,9 +20,11 @@ from typing import Any
 
 from ..errors import CheckFailed, DrError, DrillFailed, InvalidInput, MomentNotRestorable, StoreError
 from ..formats import layout
+from ..formats.drill_cost import cost_of
 from ..formats.drill_record import FAIL, PREPARE, STAGES
 from ..formats.drill_verdict import MAJOR, NOT_APPLICABLE, judge
 from ..formats.manifest import Manifest
+from ..formats.prices import Prices
 from ..formats.sla import Sla
 from ..formats.times import exact
 from ..stores.qdrant import Qdrant
@@ -74,6 +76,7 @@ class DrillRequest:
     facts: Json = field(default_factory=dict)
     ansible_version: str | None = None
     journal: Path | None = None
+    prices: Prices = field(default_factory=Prices)
 
     def __post_init__(self) -> None:
         if self.declaration.scenario == "bad_deploy" and self.to_time is None:
@@ -124,6 +127,7 @@ def drill(
 
     Raises InvalidInput for a request that cannot be right, and FileError where no journal can be written.
     """
+    before = _requests(regions)
     run = DrillRun(nodes, drill_regions(regions, request.declaration.scenario), request, now)
     run.go()
     record = run.record
@@ -131,9 +135,17 @@ def drill(
         with suppress(StoreError):
             together = {request.collection, *request.together}
             record["coverage"] = coverage_of(regions, now(), request.days, together)
+    reads, writes = (after - then for after, then in zip(_requests(regions), before, strict=True))
+    record["cost"] = cost_of(record, reads, writes, request.prices)
     record |= judge(record, request.min_copies)
     run.note()
     return record
+
+
+def _requests(regions: Sequence[Repository]) -> tuple[int, int]:
+    """Those that read, and those that write or list, so far."""
+    counts = [region.requests for region in regions]
+    return sum(each.reads for each in counts), sum(each.writes for each in counts)
 
 
 def require_verdict(record: Json) -> None:
@@ -349,9 +361,6 @@ class DrillRun:
             "damaged_by_scenario": [each for each in run.damaged if each["source"] in simulated],
             "notes": plan.notes + run.health.notes + plan.archive_notes,
         }
-        self.record["cost"] = {"transfer_bytes": sum(count["bytes"] for count in run.served.values())} | dict.fromkeys(
-            ("requests", "storage_bytes_month", "amount", "currency", "prices_dated")
-        )
 
     def _refuse_wrong(self) -> None:
         wrong = [check for check in self.record["integrity"] if check["passed"] is False]

@@ -14,15 +14,18 @@ import contextlib
 from ..errors import StoreError, StoreUnreachable
 from . import s3_errors
 from .location import StoreLocation
+from .request_count import RequestCount
 from .s3_client import build_client
 
 
-def require_connection(location: StoreLocation) -> None:
+def require_connection(location: StoreLocation, requests: RequestCount | None = None) -> None:
     """Raise StoreUnreachable if there is no connection within ``location.connect_timeout`` seconds.
 
-    Whatever the store answers is an answer.
+    Whatever the store answers is an answer. ``requests``: what to count the request in.
     """
     with contextlib.closing(build_client(location, max_attempts=1)) as client:
+        if requests is not None:
+            requests.watch(client)
         try:
             with s3_errors.translated(location, "reach"):
                 client.head_bucket(Bucket=location.bucket)

@@ -20,6 +20,7 @@ from . import checksums, encryption, s3_errors
 from .location import ObjectInfo, StoredPart, StoreLocation
 from .pace import PIECE, Pace, paced, parse_rate
 from .reach import require_connection
+from .request_count import RequestCount
 from .s3_client import build_client
 
 __all__ = ["ObjectInfo", "Repository", "StoreLocation", "StoredPart"]
@@ -32,12 +33,16 @@ COPY_THREADS = 4
 class Repository:
     """Objects of one repository."""
 
-    def __init__(self, location: StoreLocation, max_attempts: int = 5) -> None:
-        """``max_attempts`` counts the tries of one request (first one included). Nothing is contacted yet."""
+    def __init__(self, location: StoreLocation, max_attempts: int = 5, requests: RequestCount | None = None) -> None:
+        """``max_attempts`` counts the tries of one request (first one included). Nothing is contacted yet.
+
+        ``requests``: what to count in, by default its own.
+        """
         self.location = location
         self.name = location.name
         self._pace = Pace(parse_rate(location.bandwidth_limit)) if location.bandwidth_limit else None
         self._max_attempts = max_attempts
+        self.requests = requests or RequestCount()
         self._client: Any = None
         self._lock = Lock()
 
@@ -47,6 +52,7 @@ class Repository:
         with self._lock:
             if self._client is None:
                 self._client = build_client(self.location, self._max_attempts)
+                self.requests.watch(self._client)
             return self._client
 
     def close(self) -> None:
@@ -76,7 +82,7 @@ class Repository:
 
     def require_connection(self) -> None:
         """Raise StoreUnreachable if one try brings no connection: of several regions, one may be gone."""
-        require_connection(self.location)
+        require_connection(self.location, self.requests)
 
     # -- reading
 

@@ -24,7 +24,7 @@ class LostRegion(Repository):
     """A region that nobody reaches; ``reason``: why, a sentence."""
 
     def __init__(self, region: Repository, reason: str) -> None:
-        super().__init__(region.location)
+        super().__init__(region.location, requests=region.requests)
         self.reason = reason
 
     @property
@@ -40,7 +40,7 @@ class DamagedRegion(Repository):
     """A region where one byte of every range of the data that is read is flipped."""
 
     def __init__(self, region: Repository) -> None:
-        super().__init__(region.location)
+        super().__init__(region.location, requests=region.requests)
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         """As ``Repository.get_range``, but for one byte."""
@@ -55,7 +55,7 @@ class EmptiedRegion(Repository):
     """A region that has manifests, and none of the objects that they name."""
 
     def __init__(self, region: Repository) -> None:
-        super().__init__(region.location)
+        super().__init__(region.location, requests=region.requests)
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         """As ``Repository.get_range``; the data is missing."""
@@ -67,7 +67,7 @@ class EmptiedRegion(Repository):
 def with_foreign_key(region: Repository) -> Repository:
     """The same region for someone who has another key than that of its backups."""
     key = ClientEncryption(key=secrets.token_hex(32))
-    return Repository(replace(region.location, client_encryption=key))
+    return Repository(replace(region.location, client_encryption=key), requests=region.requests)
 
 
 def _flipped(key: str, data: bytes) -> bytes:
