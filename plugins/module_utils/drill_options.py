@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .argspec import QDRANT_SPEC
-from .argspec_repository import repositories_option
+from .argspec_repository import repositories_option, store_locations
 from .errors import DrError, InvalidInput
 from .formats.canonical import canonical
 from .formats.layout import is_backup_id
@@ -29,6 +29,7 @@ from .operations.drill_regions import SCENARIOS
 from .operations.ephemeral_qdrant import ephemeral_qdrant
 from .restore_options import nodes_and_sources
 from .stores.qdrant import Qdrant, QdrantConnection
+from .stores.regions import opened
 from .stores.repository import Repository
 
 # Without the environment: that names the target.
@@ -101,6 +102,10 @@ def drill_of(
             else:
                 request = replace(request, storage_path=str(server.storage_path))
                 params = {**params, "url": server.url, "api_key": server.api_key, "node_urls": []}
+        if request.broke and not params["url"]:
+            # What could not be made has no address.
+            yield [], stack.enter_context(opened(store_locations(params["sources"]))), request
+            return
         nodes, regions = stack.enter_context(nodes_and_sources(params))
         yield nodes, regions, request
 

@@ -104,6 +104,8 @@ class DrillRequest:
 
 def plan_drill(nodes: list[Qdrant], regions: Sequence[Repository], request: DrillRequest) -> Json:
     """What a drill would do; nothing is changed. Raises what stands in its way, as NotIsolated."""
+    if request.broke is not None:
+        raise InvalidInput(request.broke, "Mend it, and drill again.")
     met = drill_regions(regions, request.declaration.scenario)
     run = DrillRun(nodes, met, request, utc_now)
     run.isolate(dry=True)
