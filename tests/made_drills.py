@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import drill_record, layout
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import drill_kind, drill_record, layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import exact
 
 Json = dict[str, Any]
@@ -41,7 +41,7 @@ def passed(days: int = 0, **changes: Any) -> Json:
     declared = DECLARED + timedelta(days=days)
     record = {
         "schema_version": drill_record.SCHEMA_VERSION,
-        "kind": drill_record.KIND,
+        "kind": drill_kind.DRILL.text,
         "drill_id": drill_id(days),
         "run_id": drill_id(days),
         "cluster": "production",
@@ -188,6 +188,20 @@ def failed(days: int = 0, **changes: Any) -> Json:
     return drill_record.check({**record, **changes})
 
 
+def failover(days: int = 0, **changes: Any) -> Json:
+    """The real thing, which has passed."""
+    record = passed(days)
+    declared = DECLARED + timedelta(days=days)
+    record["stages"] = [
+        {**record["stages"][0], "name": "fence", "detail": "the hook fence was run"},
+        *record["stages"][:6],
+        {**record["stages"][5], "name": "publish", "detail": "1 alias was set"},
+    ]
+    record |= {"kind": drill_kind.FAILOVER.text, "controls": [], "cleanup": [], "coverage": None}
+    record["declared"] |= {"trigger": "manual", "scenario": "cluster_lost", "at": exact(declared)}
+    return drill_record.check({**record, **changes})
+
+
 def hostile() -> Json:
     """A drill in which every text that a person or a server chooses tries to break out of the page."""
     record = failed(previous=[previous(-30, 41.0)])
@@ -203,7 +217,8 @@ def _spoil(value: Any, spec: Any) -> Any:
         return {f"{HOSTILE}{number}": _spoil(each, spec.spec) for number, each in enumerate(value.values())}
     if isinstance(spec, dict):
         return {
-            name: each if each == drill_record.KIND else _spoil(each, spec.get(name)) for name, each in value.items()
+            name: each if each in list(drill_kind.KINDS) else _spoil(each, spec.get(name))
+            for name, each in value.items()
         }
     if isinstance(spec, list):
         return [_spoil(each, spec[0]) for each in value]

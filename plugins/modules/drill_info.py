@@ -67,13 +67,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 drills:
-  description: The drills, newest first.
+  description: The drills, and among them failovers and failbacks, newest first.
   returned: success
   type: list
   elements: dict
   contains:
     drill_id:
       description: The drill's id. Ids sort by the time of the declaration.
+      type: str
+      returned: always
+    kind:
+      description:
+        - V(drill), V(failover) or V(failback). Only the first counts as a drill, and into O(limit).
       type: str
       returned: always
     run_id:
@@ -140,6 +145,7 @@ drills:
       returned: when O(record=true)
   sample:
     - drill_id: 20261122T020000Z-a1b2c3
+      kind: drill
       run_id: 20261122T020000Z-a1b2c3
       cluster: production
       collection: products

@@ -208,6 +208,31 @@ def test_drills_are_listed_from_all_regions_and_say_what_is_due(
         assert run_module("drill_info", options(repository, **wrong))["failure"]["code"] == "invalid_input"
 
 
+def test_a_failover_is_listed_and_is_no_drill(repository: Repository, run_module: Run) -> None:
+    today = (datetime.now(timezone.utc) - made_drills.DECLARED).days
+    make_backup(repository, "products")
+    make_backup(repository, "docs")
+    drill = made_drills.passed(today - 3, findings=[made_drills.finding("lag", "a region lags")])
+    drill_report.store_report([repository], drill_report.render({**drill, "verdict": "PASS WITH FINDINGS"}))
+    for record in (made_drills.failover(today - 2), made_drills.failover(today - 1, collection="docs")):
+        done = run_module("drill_report", options(repository, record=record))
+    done = run_module("drill_report", options(repository, record=made_drills.failover(today)))
+    assert [each["id"] for each in done["open_findings"]] == ["lag"], "carried over by the one before"
+    assert [each["drill_id"] for each in done["record"]["previous"]] == [drill["drill_id"]]
+    listed = run_module("drill_info", options(repository, limit=1))
+    assert [(each["collection"], each["kind"]) for each in listed["drills"]] == [
+        ("products", "failover"),
+        ("docs", "failover"),
+        ("products", "failover"),
+        ("products", "drill"),
+    ]
+    assert listed["due"] == ["docs"]
+    asked = {"repositories": [as_option(repository.location)], "within_days": 30, "every_days": 30}
+    assert run_module("drill_due", asked)["late"] == ["docs"]
+    index = run_module("drill_report", options(repository, state="index"))
+    assert (index["drills"], index["due"]) == (1, ["docs"])
+
+
 def test_an_altered_record_is_no_drill(repository: Repository, standby: Repository, run_module: Run) -> None:
     for region in (repository, standby):
         drill_report.store_report([region], drill_report.render(made_drills.passed()))

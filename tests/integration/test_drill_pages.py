@@ -58,7 +58,7 @@ SHOWN = (
 
 def index() -> str:
     records = [made_drills.passed(-day, collection=["docs", "images", "products"][day % 3]) for day in range(5)]
-    records += [made_drills.failed(-9, collection="docs"), made_drills.hostile()]
+    records += [made_drills.failed(-9, collection="docs"), made_drills.failover(-1), made_drills.hostile()]
     coverage, due = coverage_of(records, ["docs", "never"], 30, made_drills.DECLARED + timedelta(days=1))
     return drill_index.render("production", [summary_of(record) for record in records], coverage, due)
 
@@ -72,7 +72,14 @@ def slow() -> Json:
 
 PAGES: dict[str, Callable[[], str]] = {
     make.__name__: lambda make=make: drill_page.render(make())  # type: ignore[misc]
-    for make in (made_drills.passed, made_drills.with_findings, made_drills.failed, made_drills.hostile, slow)
+    for make in (
+        made_drills.passed,
+        made_drills.with_findings,
+        made_drills.failed,
+        made_drills.failover,
+        made_drills.hostile,
+        slow,
+    )
 } | {"index": index}
 
 
@@ -194,12 +201,12 @@ def test_the_filters_of_the_index(show: Callable[..., Chromium]) -> None:
     page = show("index")
     change = "(name, value) => { const field = document.forms[0][name]; field.value = value;"
     change += " field.dispatchEvent(new Event('input', {bubbles: true})) }"
-    assert len(page.run(SHOWN)) == 7
+    assert len(page.run(SHOWN)) == 8
     page.run(f"({change})('collection', 'docs')")
     assert page.run(SHOWN) == ["docs", "docs", "docs"]
     page.run(f"({change})('verdict', 'FAIL')")
     assert page.run(SHOWN) == ["docs"]
-    assert page.run("document.getElementById('shown').textContent") == "1 of 7 drills"
+    assert page.run("document.getElementById('shown').textContent") == "1 of 8 reports"
     page.run(f"({change})('verdict', ''); ({change})('collection', ''); ({change})('text', '  ALERT(1) ')")
     assert page.run(SHOWN) == [made_drills.hostile()["collection"].replace("\u202e", "\\u202e")]
     page.run(f"({change})('text', 'nowhere')")
@@ -209,7 +216,7 @@ def test_the_filters_of_the_index(show: Callable[..., Chromium]) -> None:
 def test_without_script_the_index_shows_all_drills_and_no_filters(show: Callable[..., Chromium]) -> None:
     page = show("index", script=False)
     page.call("Emulation.setScriptExecutionDisabled", value=False)
-    assert len(page.run(SHOWN)) == 7
+    assert len(page.run(SHOWN)) == 8
     assert page.run("document.forms[0].checkVisibility()") is False
 
 

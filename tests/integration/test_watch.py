@@ -19,6 +19,7 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DamagedBackup
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.drill_kind import FAILOVER
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.verification import CONTENT
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest, verify_backups
@@ -61,6 +62,8 @@ def test_all_is_well_where_all_was_done(repository: Repository, standby: Reposit
 
 def test_what_was_never_done_is_a_warning(repository: Repository, run_module: Run) -> None:
     make_backup(repository, "docs", made(timedelta(hours=2)))
+    failover = drill_record(drill_id=made(timedelta(hours=1)), kind=FAILOVER.text)
+    store_drill(repository, failover)
     found = watched(run_module, repository)
     assert found["status"] == 1
     assert [each["what"] for each in found["collections"]["docs"]["findings"]] == [

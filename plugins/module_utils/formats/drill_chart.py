@@ -13,6 +13,7 @@ from datetime import timezone
 from html import escape
 from typing import Any
 
+from .drill_kind import kind_of
 from .drill_record import UNCOUNTED
 from .drill_words import duration, words
 from .times import parse_moment
@@ -45,7 +46,7 @@ def timeline(record: Json) -> str:
     for row, (stage, begun) in enumerate(spans):
         shapes += _bar(stage, _TOP + row * _ROW, 100 * max(0.0, begun) / whole, 100 * stage["seconds"] / whole)
     shapes += _scale(whole, height)
-    return _picture("timeline", height, "Timeline of the drill", _told(record, spans), shapes)
+    return _picture("timeline", height, f"Timeline of the {kind_of(record).name}", _told(record, spans), shapes)
 
 
 def _told(record: Json, spans: list[tuple[Json, float]]) -> str:
@@ -105,7 +106,9 @@ def history(record: Json, name: str) -> str:
         f'<line x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}" class="limit"/>',
         f'<text x="0" y="{y - 6:.1f}" class="label limit-label halo">{told}</text>',
     ]
-    title = f"{name} of the last {len(drills)} drills"
+    kind = kind_of(record)
+    last = f"{len(drills)} drills" if kind.is_drill else f"{len(drills) - 1} drills, and of this {kind.name}"
+    title = f"{name} of the last {last}"
     return _picture(f"history-{name.lower()}", height, title, _listed(drills, field, demanded), shapes)
 
 

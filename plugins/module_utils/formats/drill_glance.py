@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import InvalidInput
-from .drill_record import KIND, SCHEMA_VERSION, VERDICTS
+from .drill_kind import DRILL
+from .drill_record import SCHEMA_VERSION, VERDICTS
 from .times import parse_moment
 
 # Bytes; with fewer, what is the same for every size takes most of the time, and says nothing of larger ones.
@@ -40,11 +41,11 @@ class DrillGlance:
 
     @classmethod
     def parse(cls, data: bytes, drill_id: str) -> DrillGlance | None:
-        """Read a stored record; None for one that is damaged, of another drill, or of another schema."""
+        """Read a stored record; None for one that is damaged, of another drill or schema, or no drill."""
         try:
             whole = json.loads(data)
             named = (whole["schema_version"], whole["kind"], whole["drill_id"])
-            if named != (SCHEMA_VERSION, KIND, drill_id) or whole["verdict"] not in VERDICTS:
+            if named != (SCHEMA_VERSION, DRILL.text, drill_id) or whole["verdict"] not in VERDICTS:
                 return None
             return cls(
                 drill_id,

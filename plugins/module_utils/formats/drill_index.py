@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page that lists the drills of all collections of a cluster, newest first.
+"""The page that lists the drills of all collections of a cluster, newest first, and among them what was no drill.
 
 Its filters are a few lines of script, which the browser runs by their digest and no others. Without script the page
 shows all drills, and no filters.
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from .drill_kind import DRILL, FAILBACK, FAILOVER
 from .drill_page import PARTS, fill
 from .drill_record import FAIL, PASS, VERDICTS
 from .drill_view import BAD, GOOD, OPEN
@@ -33,7 +34,7 @@ function filter() {
       && row.textContent.toLowerCase().includes(text));
     shown += !row.hidden;
   }
-  document.getElementById('shown').textContent = shown + ' of ' + rows.length + ' drills';
+  document.getElementById('shown').textContent = shown + ' of ' + rows.length + ' reports';
 }
 form.hidden = false;
 form.addEventListener('input', filter);
@@ -73,7 +74,7 @@ _PAGE = (
 {%- for name in collections %}<option value="{{ name }}">{{ name }}</option>{% endfor %}</select></label>
 <label>Text <input name="text" type="search" autocomplete="off"></label>
 </form>
-<p class="soft" id="shown" role="status">{{ drills | length }} drills</p>
+<p class="soft" id="shown" role="status">{{ drills | length }} reports</p>
 {% if drills %}<div class="scroll" role="region" tabindex="0" aria-label="Drills, newest first">
 <table class="stack" role="table">
 <caption>Drills, newest first</caption>
@@ -113,7 +114,11 @@ def render(cluster: str, drills: Sequence[Json], coverage: Json, due: Sequence[s
         policy=_POLICY,
         cluster=cluster,
         counts=[
-            (name.capitalize(), sum(1 for drill in drills if drill["verdict"] == name), _TONES.get(name, OPEN))
+            (
+                name.capitalize(),
+                sum(1 for drill in drills if (drill["kind"], drill["verdict"]) == (DRILL.name, name)),
+                _TONES.get(name, OPEN),
+            )
             for name in VERDICTS
         ],
         coverage=coverage,
@@ -125,6 +130,12 @@ def render(cluster: str, drills: Sequence[Json], coverage: Json, due: Sequence[s
     )
 
 
+def _scenario(drill: Json) -> str:
+    """A drill is called by its scenario alone."""
+    title = {kind.name: f"{kind.title}: " for kind in (FAILOVER, FAILBACK)}.get(drill["kind"], "")
+    return title + words(drill["scenario"])
+
+
 def _row(drill: Json) -> Json:
     rto, rpo = drill["rto_seconds"], drill["rpo_seconds"]
     sla = f"{duration(drill['sla']['rto_seconds'])} / {duration(drill['sla']['rpo_seconds'])}"
@@ -134,7 +145,7 @@ def _row(drill: Json) -> Json:
         (duration(rto), "brief", ""),
         (duration(rpo), "brief", ""),
         (sla, "brief", ""),
-        (words(drill["scenario"]), "", ""),
+        (_scenario(drill), "", ""),
         (drill["operator"], "name", ""),
         (str(len(drill["open_findings"])), "brief", OPEN if drill["open_findings"] else ""),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .drill_kind import kind_of
 from .drill_view import BAD, GOOD, OPEN, Cell, Section, Table, sections, summary
 from .drill_words import visible
 
@@ -19,7 +20,7 @@ _MARKS = {GOOD: "\u2713 ", BAD: "\u2717 ", OPEN: "\u25cb "}
 
 def render(record: dict[str, Any]) -> str:
     """The Markdown text of a checked record."""
-    lines = [f"# Recovery drill of {_plain(record['collection'])}: {record['verdict']}", ""]
+    lines = [f"# {kind_of(record).title} of {_plain(record['collection'])}: {record['verdict']}", ""]
     if record["failure"] is not None:
         failure = record["failure"]
         stage = _plain(record["failed_stage"] or "before the first stage")

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import MissingDependency
 from . import drill_chart
+from .drill_kind import kind_of
 from .drill_record import FAIL, PASS, digest
 from .drill_style import STYLE
 from .drill_view import BAD, GOOD, OPEN, sections, summary
@@ -69,10 +70,10 @@ _PAGE = (
 {% else %}<h3>{{ table.caption }}</h3><p class="none">{{ table.empty }}</p>
 {% endif %}
 {%- endmacro -%}
-{{ head("Recovery drill of " ~ record.collection ~ ": " ~ record.verdict, policy, style) }}
+{{ head(kind.title ~ " of " ~ record.collection ~ ": " ~ record.verdict, policy, style) }}
 <body>
 <header>
-<p class="eyebrow">Recovery drill of a collection in <bdi>{{ record.cluster }}</bdi></p>
+<p class="eyebrow">{{ kind.title }} of a collection in <bdi>{{ record.cluster }}</bdi></p>
 <h1><bdi>{{ record.collection }}</bdi></h1>
 <p class="verdict {{ tone }}">{{ mark(tone) }}{{ record.verdict }}</p>
 {% if record.failure %}<div class="failure">
@@ -103,7 +104,7 @@ _PAGE = (
 {%- for command in section.commands %}<pre dir="ltr" tabindex="0" aria-label="Command"><code>{{ command }}</code></pre>
 {% endfor %}</section>
 {% endfor %}</main>
-<footer><p>Drill <code>{{ record.drill_id }}</code>. SHA-256 of <code>record.json</code>:
+<footer><p>{{ kind.name | capitalize }} <code>{{ record.drill_id }}</code>. SHA-256 of <code>record.json</code>:
 <code>{{ digest }}</code></p></footer>
 </body>
 </html>
@@ -117,6 +118,7 @@ def render(record: dict[str, Any]) -> str:
     return fill(
         _PAGE,
         record=record,
+        kind=kind_of(record),
         policy=_POLICY,
         tone=_TONES.get(record["verdict"], OPEN),
         stage=words(record["failed_stage"] or "before the first stage"),

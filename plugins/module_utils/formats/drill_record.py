@@ -1,10 +1,10 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of a drill: what was done, measured and found, in one JSON document (docs/drill_report.md).
+"""The record of a drill, a failover or a failback: what was done, measured and found (docs/drill_report.md).
 
-Its text is canonical JSON, so that the SHA-256 beside it is one of its content. Fields that ``FIELDS`` does not name
-are kept, and not shown.
+Its text is one document of canonical JSON, so that the SHA-256 beside it is one of its content. Fields that ``FIELDS``
+does not name are kept, and not shown.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ from typing import Any
 
 from ..errors import IntegrityError, InvalidInput
 from .canonical import canonical
+from .drill_kind import KINDS
 from .layout import check_collection_name, is_backup_id
 from .times import parse_moment
 
 SCHEMA_VERSION = 1
-KIND = "vectorops.qdrant_dr/drill"
 PASS, WITH_FINDINGS, FAIL = VERDICTS = ("PASS", "PASS WITH FINDINGS", "FAIL")
 STAGES = ("isolate", "locate", "restore", "replay", "verify", "first_query", "controls", "cleanup")
 # What the caller of a drill has to do before its stages, such as provision the target.
 PREPARE = "prepare"
+# What only the real thing has. The caller fences, stops writes and backs up; then aliases and users are switched.
+FENCE, STOP_WRITES, BACKUP, PUBLISH = "fence", "stop_writes", "backup", "publish"
+CALLERS = (PREPARE, FENCE, STOP_WRITES, BACKUP)
+REAL_STAGES = ("isolate", "locate", "restore", "replay", "verify", "first_query", PUBLISH)
 # What follows the first correct answer does not count into the RTO.
 UNCOUNTED = ("controls", "cleanup")
 # How many drills a report looks back on, itself included.
@@ -79,14 +83,14 @@ FIELDS: Json = {
     },
     "sla": {"tier": Maybe("text"), "rpo_seconds": "number", "rto_seconds": "number"},
     "verdict": OneOf(VERDICTS),
-    "failed_stage": Maybe(OneOf((PREPARE, *STAGES))),
+    "failed_stage": Maybe(OneOf((*CALLERS, *STAGES, PUBLISH))),
     "failure": Maybe({"code": "text", "detail": "text", "hint": "text"}),
     "rto_seconds": Maybe("number"),
     "rpo_seconds": Maybe("number"),
     "rpo_bound": Maybe(OneOf(("exact", "at most"))),
     "stages": [
         {
-            "name": OneOf(STAGES),
+            "name": OneOf((*CALLERS, *STAGES, PUBLISH)),
             "begun": Maybe("time"),
             "ended": Maybe("time"),
             "seconds": "number",
@@ -136,7 +140,7 @@ FIELDS: Json = {
         {
             "nodes": ["text"],
             "qdrant_version": "text",
-            "kind": OneOf(("standby", "fresh", "ephemeral")),
+            "kind": OneOf(("standby", "fresh", "ephemeral", "home")),
             "collection": "text",
         }
     ),
@@ -275,8 +279,8 @@ def open_findings(record: Json) -> list[Json]:
 
 
 def _faults(record: Any) -> Iterator[str]:
-    if not isinstance(record, dict) or record.get("kind") != KIND:
-        yield f"This is not the record of a drill: its kind is not {KIND}."
+    if not isinstance(record, dict) or record.get("kind") not in list(KINDS):
+        yield f"This is not the record of a drill: its kind is none of {', '.join(KINDS)}."
         return
     version = record.get("schema_version")
     if version != SCHEMA_VERSION:

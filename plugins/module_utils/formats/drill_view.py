@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .drill_kind import kind_of
 from .drill_record import UNCOUNTED, digest, open_findings
 from .drill_words import NONE, duration, moment, number, size, value, words
 
@@ -64,18 +65,19 @@ def summary(record: Json) -> list[tuple[str, str, str, str]]:
 
 def sections(record: Json) -> list[Section]:
     """All sections, in their order."""
+    drilled = kind_of(record).is_drill
     return [
         _timeline(record),
         _history(record),
         _declared(record),
         _findings(record),
         _integrity(record),
-        _controls(record),
+        *([_controls(record)] if drilled else []),
         _backup(record),
         _target(record),
         _throughput(record),
         _cost(record),
-        _coverage(record),
+        *([_coverage(record)] if drilled else []),
         _versions(record),
         _supported(record),
     ]
@@ -113,15 +115,13 @@ def _timeline(record: Json) -> Section:
         for stage in record["stages"]
     ]
     heads = ("Stage", "Outcome", "Time", "Counts", "Begun", "Ended", "Detail")
-    text = (
-        "The RTO runs from the declaration to the first correct answer of a healthy target."
-        " Negative controls and cleanup come after it and do not count."
-    )
-    return Section("timeline", "Timeline", text, tables=[Table("Stages of the drill", heads, rows, "No stage began.")])
+    kind = kind_of(record)
+    table = Table(f"Stages of the {kind.name}", heads, rows, "No stage began.")
+    return Section("timeline", "Timeline", kind.rto, tables=[table])
 
 
 def _history(record: Json) -> Section:
-    this = {**record, "declared_at": record["declared"]["at"]}
+    kind, this = kind_of(record), {**record, "declared_at": record["declared"]["at"]}
     tones = {"PASS": GOOD, "FAIL": BAD}
     rows = [
         [
@@ -133,20 +133,21 @@ def _history(record: Json) -> Section:
         ]
         for drill in [*record["previous"], this]
     ]
-    table = Table("Drills of this collection, oldest first", ("Drill", "Declared", "Verdict", "RTO", "RPO"), rows)
+    caption = "Drills of this collection, oldest first" + ("" if kind.is_drill else f", and this {kind.name}")
+    table = Table(caption, ("Drill", "Declared", "Verdict", "RTO", "RPO"), rows)
     return Section("history", "The last drills", tables=[table])
 
 
 def _declared(record: Json) -> Section:
-    declared, sla = record["declared"], record["sla"]
+    declared, sla, kind = record["declared"], record["sla"], kind_of(record)
     facts = [
-        ("Drill", _code(record["drill_id"])),
+        (kind.name.capitalize(), _code(record["drill_id"])),
         ("Run", _code(record["run_id"])),
         ("Cluster", Cell(record["cluster"])),
         ("Collection", Cell(record["collection"])),
         ("Scenario", Cell(words(declared["scenario"]))),
         ("Declared", _figure(moment(declared["at"]))),
-        ("Simulated failure", _figure(moment(declared["failure_at"]))),
+        (kind.failure, _figure(moment(declared["failure_at"]))),
         ("Operator", Cell(declared["operator"])),
         ("Approver", Cell(declared["approver"] or NONE)),
         ("Trigger", Cell(words(declared["trigger"]))),
@@ -293,7 +294,7 @@ def _moment(shards: list[Json]) -> Table:
 
 
 def _target(record: Json) -> Section:
-    target = record["target"]
+    target, kind = record["target"], kind_of(record)
     facts = (
         []
         if target is None
@@ -301,7 +302,7 @@ def _target(record: Json) -> Section:
             ("Kind", Cell(words(target["kind"]))),
             ("Nodes", _code(", ".join(target["nodes"]))),
             ("Qdrant", Cell(target["qdrant_version"])),
-            ("Scratch collection", _code(target["collection"])),
+            (kind.target, _code(target["collection"])),
         ]
     )
     isolation = [
@@ -311,10 +312,9 @@ def _target(record: Json) -> Section:
         [Cell(each["what"]), _judged(each["removed"], "removed", "still there"), Cell(each["detail"])]
         for each in record["cleanup"]
     ]
-    tables = [
-        Table("Proof that production was out of reach", ("Check", "Result", "Detail"), isolation),
-        Table("What was cleaned up", ("What", "State", "Detail"), cleanup),
-    ]
+    tables = [Table(kind.isolation, ("Check", "Result", "Detail"), isolation)]
+    if kind.is_drill:
+        tables.append(Table("What was cleaned up", ("What", "State", "Detail"), cleanup))
     text = "" if target else "No target was reached."
     return Section("target", "Target and isolation", text, facts=facts, tables=tables)
 
@@ -338,7 +338,7 @@ def _cost(record: Json) -> Section:
     if cost is None:
         return Section("cost", "Cost", "Not estimated.")
     facts = [
-        ("This drill", _figure(_money(cost["amount"], cost))),
+        (f"This {kind_of(record).name}", _figure(_money(cost["amount"], cost))),
         ("Transferred", _figure(size(cost["transfer_bytes"]))),
         ("Requests that read", _figure(number(cost["reads"]))),
         ("Requests that write or list", _figure(number(cost["writes"]))),

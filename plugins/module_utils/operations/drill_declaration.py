@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..formats.drill_record import KIND, SCHEMA_VERSION
+from ..formats.drill_kind import DRILL
+from ..formats.drill_record import SCHEMA_VERSION
 from ..formats.key_wrap import master_key_of
 from ..formats.sla import Sla
 from ..formats.times import exact
@@ -58,7 +59,7 @@ def new_record(drill_id: str, cluster: str, collection: str, declared: Declarati
     """A record of which nothing is known but its declaration; ``facts``: fields that win over these."""
     record: Json = {
         "schema_version": SCHEMA_VERSION,
-        "kind": KIND,
+        "kind": DRILL.text,
         "drill_id": drill_id,
         "run_id": declared.run_id or drill_id,
         "cluster": cluster,

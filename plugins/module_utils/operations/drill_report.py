@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import DrError, FileError, InvalidInput, ObjectExists, ObjectNotFound, PartlyFailed, StoreError
 from ..formats import drill_index, drill_markdown, drill_page, drill_record, layout
+from ..formats.drill_kind import kind_of
 from ..formats.sealed import require_cryptography
 from ..stores.agent_files import write_file
 from ..stores.repository import Repository
@@ -95,7 +96,7 @@ def report_index(
     stored, errors = put_index(regions, data, check)
     result = {
         "changed": changed or any(each["stored"] for each in stored),
-        "drills": len(records),
+        "drills": sum(1 for record in records if kind_of(record).is_drill),
         "due": due,
         "files": [] if path is None else [str(path)],
         "regions": stored,

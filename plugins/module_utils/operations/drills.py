@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import IntegrityError, ObjectNotFound, StoreError
 from ..formats import drill_record, layout
+from ..formats.drill_kind import kind_of
 from ..formats.drill_schedule import coverage
 from ..stores.repository import Repository
 from .catalogue import READERS, collections_of, committed_ids
@@ -83,7 +84,8 @@ def find_drills(
 ) -> FoundDrills:
     """The drills of one collection, or of all, in the union of the regions.
 
-    ``before``: only those whose id is smaller; ``limit``: the newest so many of each collection.
+    ``before``: only those whose id is smaller; ``limit``: the newest so many of each collection, and with them what was
+    no drill and is not older.
     A record that its sidecar does not prove counts as damaged; the copy of another region then takes its place.
     Raises StoreUnreachable where no region could be asked; the error of a single one is raised itself.
     """
@@ -107,16 +109,20 @@ def _read_drills(
     region: Repository, collection: str, before: str | None, limit: int | None, found: FoundDrills
 ) -> None:
     ids = sorted(filter(layout.is_backup_id, region.folders(layout.drills_prefix(collection))), reverse=True)
-    chosen = [drill_id for drill_id in ids if before is None or drill_id < before][:limit]
+    ids = [drill_id for drill_id in ids if before is None or drill_id < before]
     with ThreadPoolExecutor(READERS, thread_name_prefix="drills") as threads:
-        answers = threads.map(lambda drill_id: _answer(region, collection, drill_id), chosen)
-        for drill_id, answer in zip(chosen, answers, strict=True):
-            if isinstance(answer, IntegrityError):
-                names = {"region": region.name, "collection": collection, "drill_id": drill_id}
-                found.damaged.append({**names, "reason": answer.detail})
-            elif answer is not None:
-                found.records.setdefault((collection, drill_id), answer)
-                found.regions.setdefault((collection, drill_id), []).append(region.name)
+        while ids and limit != 0:
+            chosen, ids, others = ids[:limit], ids[limit:] if limit else [], 0
+            answers = threads.map(lambda drill_id: _answer(region, collection, drill_id), chosen)
+            for drill_id, answer in zip(chosen, answers, strict=True):
+                if isinstance(answer, IntegrityError):
+                    names = {"region": region.name, "collection": collection, "drill_id": drill_id}
+                    found.damaged.append({**names, "reason": answer.detail})
+                elif answer is not None:
+                    found.records.setdefault((collection, drill_id), answer)
+                    found.regions.setdefault((collection, drill_id), []).append(region.name)
+                    others += not kind_of(answer).is_drill
+            limit = others
 
 
 def _answer(region: Repository, collection: str, drill_id: str) -> Json | IntegrityError | None:
@@ -146,6 +152,7 @@ def summary_of(record: Json) -> Json:
     declared = record["declared"]
     return {
         "drill_id": record["drill_id"],
+        "kind": kind_of(record).name,
         "run_id": record["run_id"],
         "cluster": record["cluster"],
         "collection": record["collection"],
@@ -163,11 +170,12 @@ def summary_of(record: Json) -> Json:
 
 
 def previous_of(records: Sequence[Json]) -> list[Json]:
-    """What a record remembers of those before it; ``records`` are newest first."""
+    """What a record remembers of the drills before it; ``records`` are newest first."""
     names = ("drill_id", "verdict", "rto_seconds", "rpo_seconds")
+    drills = [record for record in records if kind_of(record).is_drill]
     return [
         {**{name: record[name] for name in names}, "declared_at": record["declared"]["at"]}
-        for record in reversed(records[: drill_record.REMEMBERED - 1])
+        for record in reversed(drills[: drill_record.REMEMBERED - 1])
     ]
 
 
@@ -195,9 +203,9 @@ def coverage_of(records: Sequence[Json], protected: Sequence[str], days: int, no
 
 
 def last_drills(records: Sequence[Json], collections: Collection[str]) -> dict[str, datetime | None]:
-    """When each of these collections was last drilled, None for never."""
+    """When each of these collections was last drilled, None for never. A failover proves no drill."""
     last: dict[str, datetime | None] = dict.fromkeys(collections)
     for record in sorted(records, key=lambda record: str(record["drill_id"])):
-        if record["collection"] in last:
+        if record["collection"] in last and kind_of(record).is_drill:
             last[record["collection"]] = layout.backup_time(record["drill_id"])
     return last

@@ -48,6 +48,7 @@ def test_a_drill_that_broke_off_says_nothing_of_fixed_times() -> None:
     [
         {"schema_version": 2},
         {"kind": "other"},
+        {"kind": "vectorops.qdrant_dr/failover"},
         {"drill_id": "20261120T100000Z-bbbbbb"},
         {"verdict": "MAYBE"},
         {"declared": None},

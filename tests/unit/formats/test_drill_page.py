@@ -27,7 +27,13 @@ from tests import made_drills
 from tests.made_drills import FIELD_PATHS, HOSTILE, places
 
 Json = dict[str, Any]
-EXAMPLES = [made_drills.passed, made_drills.with_findings, made_drills.failed, made_drills.hostile]
+EXAMPLES = [
+    made_drills.passed,
+    made_drills.with_findings,
+    made_drills.failed,
+    made_drills.failover,
+    made_drills.hostile,
+]
 COVERAGE = {"protected": [HOSTILE], "drilled_within": {HOSTILE: None}, "days": 30}
 
 
@@ -153,6 +159,26 @@ def test_the_timeline_tells_what_counts() -> None:
     assert "The SLA demands an RTO of 15 min." in told
     slow = made_drills.passed(sla={"tier": None, "rpo_seconds": 60, "rto_seconds": 30})
     assert "beyond this scale" not in drill_chart.timeline(slow)
+
+
+@pytest.mark.parametrize("kind", ["Failover", "Failback"])
+def test_the_real_thing_is_not_called_a_drill(kind: str) -> None:
+    record = made_drills.failover(kind=f"vectorops.qdrant_dr/{kind.lower()}")
+    page, text = Page(drill_page.render(record)).text, drill_markdown.render(record)
+    assert f"{kind} of products: PASS" in page
+    assert text.startswith(f"# {kind} of products: PASS\n")
+    for shown in (page, text):
+        assert "through the confirmation and the fencing" in shown
+        assert "Fence" in shown
+        for of_a_drill in ("Recovery drill", "Simulated", "Scratch", "Negative controls", "cleaned up", "Coverage"):
+            assert of_a_drill not in shown
+
+
+def test_the_index_does_not_count_the_real_thing_as_a_drill() -> None:
+    page = Page(index_of(made_drills.passed(), made_drills.failover(1))).text
+    assert re.search(r"Pass\s*1\s", page)
+    assert "Failover: Cluster lost" in page
+    assert "2 reports" in page
 
 
 def test_no_word_claims_that_a_rule_is_met() -> None:

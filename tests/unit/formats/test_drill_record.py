@@ -20,7 +20,13 @@ from tests import made_drills
 from tests.made_drills import FIELD_PATHS, places
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "drill_report.md"
-EXAMPLES = [made_drills.passed, made_drills.with_findings, made_drills.failed, made_drills.hostile]
+EXAMPLES = [
+    made_drills.passed,
+    made_drills.with_findings,
+    made_drills.failed,
+    made_drills.failover,
+    made_drills.hostile,
+]
 
 
 @pytest.mark.parametrize("make", EXAMPLES, ids=lambda make: make.__name__)
@@ -57,6 +63,7 @@ def test_a_field_that_is_missing_or_of_another_type_is_named(path: str) -> None:
         ({"schema_version": 2}, "schema version 2, this version reads 1"),
         ({"schema_version": None}, "schema version None"),
         ({"kind": "vectorops.qdrant_dr/backup"}, "not the record of a drill"),
+        ({"kind": ["vectorops.qdrant_dr/drill"]}, "not the record of a drill"),
         ({"collection": "../other"}, "not the name of a collection"),
         ({"drill_id": "20261322T020000Z-a1b2c3"}, "not an id"),
         ({"rto_seconds": float("nan")}, "not a number"),
