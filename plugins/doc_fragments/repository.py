@@ -197,6 +197,16 @@ ModuleDocFragment.SOURCES = (
     )
     + _REQUIREMENTS
 )
+ModuleDocFragment.RECOVERY = (
+    "options:\n"
+    + _list_option(
+        "sources",
+        "    - Repositories that hold the backups, in the order of preference. Needed with O(state=recovered).\n"
+        "    - A failback backs up into the first one.",
+        required=False,
+    )
+    + _REQUIREMENTS
+)
 ModuleDocFragment.COPY = (
     "options:\n"
     + _option("source", "    - The repository to copy from.")

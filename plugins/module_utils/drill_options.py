@@ -32,8 +32,8 @@ from .stores.qdrant import Qdrant, QdrantConnection
 from .stores.regions import opened
 from .stores.repository import Repository
 
-# Without the environment: that names the target.
-_SOURCE_SPEC: dict[str, Any] = {
+# Of another cluster, without the environment: that names the target.
+SOURCE_SPEC: dict[str, Any] = {
     "url": {"type": "str", "required": True},
     "api_key": {"type": "str", "no_log": True},
     **{name: QDRANT_SPEC[name] for name in ("validate_certs", "ca_path", "client_cert", "client_key", "timeout")},
@@ -61,7 +61,7 @@ DRILL_SPEC: dict[str, Any] = {
     "scratch_path": {"type": "path"},
     "journal": {"type": "path"},
     "node_urls": {"type": "list", "elements": "str", "default": []},
-    "source": {"type": "dict", "options": _SOURCE_SPEC, "required_by": {"client_key": "client_cert"}},
+    "source": {"type": "dict", "options": SOURCE_SPEC, "required_by": {"client_key": "client_cert"}},
     "source_quiet": {"type": "bool", "default": False},
     "shared_credentials": {"type": "bool", "default": False},
     "expect_digest": {"type": "str"},
@@ -92,7 +92,7 @@ def drill_of(
     ``now``: the time of the declaration and of the failure, where none is given. A target that is ephemeral is there
     for as long; that it could not be started is what broke the drill.
     """
-    request = _request(params, now, ansible_version)
+    request = drill_request(params, now, ansible_version)
     with ExitStack() as stack:
         if params["target_kind"] == "ephemeral" and request.broke is None:
             try:
@@ -114,7 +114,8 @@ def _scratch_path(params: Json) -> Path | None:
     return Path(params["scratch_path"]) if params["scratch_path"] else None
 
 
-def _request(params: Json, now: datetime, ansible_version: str) -> DrillRequest:
+def drill_request(params: Json, now: datetime, ansible_version: str) -> DrillRequest:
+    """What is asked for of one collection. Raises InvalidInput."""
     sla = SlaPolicy.parse(params["sla"], "sla").of(params["collection"])
     if sla is None:
         raise InvalidInput(
@@ -134,7 +135,7 @@ def _request(params: Json, now: datetime, ansible_version: str) -> DrillRequest:
         sla,
         to_time=to_time,
         checks=CheckRequest(
-            _source(params),
+            source_of(params),
             params["source_quiet"],
             params["expect_digest"],
             params["recall_tolerance"],
@@ -189,16 +190,17 @@ def _moment(params: Json, name: str, default: datetime | None) -> datetime | Non
     return parse_moment(params[name], name, zone_required=True) if params[name] else default
 
 
-def _source(params: Json) -> Qdrant | None:
+def source_of(params: Json, **changes: Any) -> Qdrant | None:
+    """The node of ``source``, with ``changes`` such as another ``url``."""
     given = params["source"]
     if given is None:
         return None
-    return Qdrant(QdrantConnection(**{**given, "api_key": given["api_key"] or None}))
+    return Qdrant(QdrantConnection(**{**given, "api_key": given["api_key"] or None, **changes}))
 
 
 def _configuration(params: Json) -> str:
     """SHA-256 of all options that are no secrets and of one drill only, so that two drills can be told to be alike."""
-    of_one = {"declared_at", "failure_at", "run_id", "commands", "together", "scope", "broke"}
+    of_one = {"declared_at", "failure_at", "run_id", "commands", "together", "scope", "broke", "broke_stage", "stages"}
     lasting = {name: value for name, value in params.items() if name not in of_one and not name.startswith("_")}
     return hashlib.sha256(canonical(_without_secrets(lasting))).hexdigest()
 

@@ -237,6 +237,12 @@ class NotIsolated(DrError):
     code = "not_isolated"
 
 
+class NotFenced(DrError):
+    """The old cluster of a failover or a failback may still serve clients."""
+
+    code = "not_fenced"
+
+
 class DrillFailed(DrError):
     """The verdict of a drill is FAIL; ``result`` has the ``record``."""
 

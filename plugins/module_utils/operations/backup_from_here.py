@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ..errors import DrError, IncompleteBackup, PartlyFailed, QdrantError, QdrantUnreachable, StoreUnreachable
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
+from .backup import back_up
 from .backup_several import each_request
 from .cluster_backup import PlanRequest, commit_shares, plan_cluster
 from .cluster_backup_several import abandon_several, further_requests, store_shares
@@ -50,6 +51,15 @@ def back_up_from_here(
     except DrError as error:
         error.result["warnings"] = run.warnings
         raise
+
+
+def back_up_whole(nodes: list[Qdrant], repository: Repository, collection: str) -> str:
+    """Back up one collection, ``nodes`` being all of its cluster, or the only one; returns the id of the backup."""
+    request = BackupRequest(collection)
+    if nodes[0].cluster().get("status") != "enabled":
+        return str(back_up(nodes[0], repository, request)["backup_id"])
+    named = {node.connection.address: node for node in nodes}
+    return str(back_up_from_here(named, repository, [request])["backups"][0]["backup_id"])
 
 
 class _Run:

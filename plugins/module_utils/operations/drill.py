@@ -198,14 +198,8 @@ class DrillRun:
                 "detail": self.request.broke,
                 "hint": "Mend it, and drill again.",
             }
-        steps = {name: getattr(self, name) for name in STAGES[:-1]}
         try:
-            for name, step in steps.items():
-                if self.record["failed_stage"]:
-                    self._skip(name, "a stage before it broke.")
-                    continue
-                with self._stage(name) as stage:
-                    stage["detail"] = step()
+            self._take(STAGES[:-1])
         finally:
             with self._stage("cleanup") as stage:
                 stage["detail"] = self.cleanup()
@@ -214,6 +208,15 @@ class DrillRun:
         """Have the journal say what is known now."""
         if self.journal is not None:
             self.journal.note(self.record)
+
+    def _take(self, names: Sequence[str]) -> None:
+        """These stages, one after the other; a method of the name is each."""
+        for name in names:
+            if self.record["failed_stage"]:
+                self._skip(name, "a stage before it broke.")
+                continue
+            with self._stage(name) as stage:
+                stage["detail"] = getattr(self, name)()
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[Json]:
@@ -263,12 +266,12 @@ class DrillRun:
     def locate(self) -> str:
         """Find the backup and the log as someone does who has nothing but the buckets."""
         archived = is_archived(self.regions, self.collection)
-        self.restoring = self.request.restoring(MomentRequest(self.request.to_time) if archived else None)
+        self.restoring = self._restoring(MomentRequest(self.request.to_time) if archived else None)
         try:
             self.plan = plan_restore(self.nodes, self.sources, self.restoring)
         except MomentNotRestorable as error:
             self.log_refused = error.detail
-            self.restoring = self.request.restoring(None)
+            self.restoring = self._restoring(None)
             self.plan = plan_restore(self.nodes, self.sources, self.restoring)
         chosen = self.plan.manifest
         self.record["regions"] = [each.describe(self.collection, chosen.backup_id) for each in self.regions]
@@ -348,6 +351,9 @@ class DrillRun:
         return "Nothing is left of the drill."
 
     # -- what stages share
+
+    def _restoring(self, moment: MomentRequest | None) -> RestoreRequest:
+        return self.request.restoring(moment)
 
     def _planned(self) -> tuple[RestorePlan, RestoreRequest]:
         if self.plan is None or self.restoring is None:

@@ -146,7 +146,7 @@ class DrillChecks:
         """Those that were recorded, against those of production; the drill sets none."""
         recorded = sorted(self.plan.manifest.aliases)
         live = self._live(lambda source: aliases_of(source, self.collection))
-        detail = "recorded, and not set by a drill."
+        detail = "recorded; a check sets none."
         if live is None:
             clash = sorted(set(recorded) & set(self.qdrant.collections()))
             return _check(

@@ -62,12 +62,12 @@ def prove_isolation(
     manifest: Manifest | None,
     collection: str,
     *,
-    shared_credentials: bool = False,
+    shared_credentials: bool | None = False,
 ) -> list[Json]:
     """The checks of a record: ``check``, ``passed`` (None: could not be found out) and ``detail``.
 
     ``source``: a node of production, if it can be asked. ``manifest``: the newest backup of the collection.
-    ``shared_credentials``: a source that takes the target's key is no reason to stop.
+    ``shared_credentials``: a source that takes the target's key is no reason to stop; None: that is not tried.
     """
     mine = identify(nodes)
     checks = [_recorded_peers(mine, manifest)]
@@ -80,19 +80,23 @@ def prove_isolation(
         return [*checks, _check("source", None, f"the source could not be asked: {error.detail}")]
     checks.append(_apart("processes", mine.processes, other.processes, "process"))
     checks.append(_apart("peers", mine.peers, other.peers, "peer id", empty=mine.empty))
+    if shared_credentials is None:
+        return checks
     credentials = _credentials(nodes[0].connection, source.connection, collection)
     if credentials["passed"] is False and shared_credentials:
         credentials["passed"] = None
     return [*checks, credentials]
 
 
-def require_isolation(checks: Sequence[Json]) -> None:
+def require_isolation(
+    checks: Sequence[Json], hint: str = "Drill on another cluster, with credentials of its own."
+) -> None:
     """Raise NotIsolated where a check did not pass."""
     failed = [check["detail"] for check in checks if check["passed"] is False]
     if failed:
         raise NotIsolated(
             f"The target is not isolated from production: {' '.join(failed)}",
-            "Nothing was changed. Drill on another cluster, with credentials of its own.",
+            f"Nothing was changed. {hint}",
         )
 
 

@@ -23,8 +23,7 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .archived_wal import ArchivedWal
 from .at_once import run_at_once
-from .backup import BackupRequest, back_up
-from .backup_from_here import back_up_from_here
+from .backup_from_here import back_up_whole
 from .base_log import inexact_in_base
 from .catalogue import find_backup
 from .check import check_collection, wait_until_ready
@@ -281,11 +280,7 @@ class RestoreRun:
         error.hint = error.hint.strip()
 
     def _save(self) -> str:
-        request = BackupRequest(self.target)
-        if self.qdrant.cluster().get("status") != "enabled":
-            return str(back_up(self.qdrant, self.sources[0], request)["backup_id"])
-        nodes = {node.connection.address: node for node in self.nodes}
-        return str(back_up_from_here(nodes, self.sources[0], [request])["backups"][0]["backup_id"])
+        return back_up_whole(self.nodes, self.sources[0], self.target)
 
     def fill(self) -> None:
         """Create the collection and upload every shard; on an error remove what this run has created."""
@@ -363,6 +358,10 @@ class RestoreRun:
 
     def publish(self) -> None:
         """Take the mark off and set the aliases, in one atomic change."""
+        self.qdrant.update_aliases(self.publication())
+
+    def publication(self) -> list[dict[str, Any]]:
+        """The change of aliases that publishes; the collection gets its recorded config before it."""
         self.collection.finish()
         known = self.qdrant.aliases()
         actions = [{"delete_alias": {"alias_name": mark}} for mark in marks_on(self.qdrant, self.target)]
@@ -370,7 +369,7 @@ class RestoreRun:
             if alias in known:
                 actions.append({"delete_alias": {"alias_name": alias}})
             actions.append({"create_alias": {"collection_name": self.target, "alias_name": alias}})
-        self.qdrant.update_aliases(actions)
+        return actions
 
     def _upload(self, shard: dict[str, Any]) -> None:
         key = self.manifest.object_key(shard)
