@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
+from tests.playbook_process import PLAYBOOK_SECONDS, playbook_command, playbook_environment
 
-ROOT = Path(__file__).resolve().parent.parent
-PLAYBOOK_SECONDS = 240
 HOOK = """
 - name: Tell of {name}
   ansible.builtin.lineinfile:
@@ -48,20 +46,8 @@ class DrillPlaybook:
     def start(self, *arguments: str, before: Sequence[str] = (), **variables: Any) -> subprocess.Popen[str]:
         """A run that goes on; ``before``: what to put before its command."""
         given = {**self.variables, **variables}
-        (self.folder / "vars.json").write_text(json.dumps(given), encoding="utf-8")
-        command = [*before, str(Path(sys.executable).parent / "ansible-playbook"), "vectorops.qdrant_dr.drill"]
-        command += ["-i", "localhost,", "-c", "local", "-e", f"@{self.folder}/vars.json", *arguments]
-        env = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
-        env |= {
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
-            "ANSIBLE_HOME": str(self.folder / "ansible"),
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "LC_ALL": "C.UTF-8",
-            "TMPDIR": str(self.folder),
-            "USER": "ada",
-        }
+        command = [*before, *playbook_command(self.folder, "drill", given, arguments)]
+        env = playbook_environment(self.folder)
         return subprocess.Popen(
             command, env=env, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

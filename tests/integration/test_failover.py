@@ -166,7 +166,7 @@ def test_nothing_happens_while_nothing_says_that_the_old_cluster_is_fenced(scene
     before = scene.everything()
     with pytest.raises(NotFenced, match="Nothing says that the old cluster is fenced"):
         plan_failover([scene.standby], [scene.repository], FailoverRequest(FAILOVER, scene.drills(), NO_WORD))
-    records = scene.fails_over(fence=NO_WORD)
+    records = scene.fails_over(fence=Fence(planned=True))
     assert [(record["verdict"], record["failed_stage"]) for record in records] == [
         ("FAIL", "isolate"),
         ("FAIL", "publish"),
@@ -336,6 +336,7 @@ def test_a_home_that_is_proven_fenced_keeps_what_it_holds(away: Scene) -> None:
     planned = plan_failover([away.home], [away.other], away.failback(fence=Fence(planned=True), targets=targets))
     assert any("FAILBACK" in line for line in planned["announcement"])
     assert any(f"alias {away.names[0]}-live moves" in line for line in planned["announcement"])
+    assert away.fails_back(fence=Fence(planned=True), targets=targets)[0]["failure"]["code"] == "not_fenced"
     records = away.fails_back(fence=PROVED, targets=targets)
     assert {record["verdict"] for record in records} == {"PASS"}
     for name in away.names:

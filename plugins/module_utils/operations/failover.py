@@ -81,6 +81,7 @@ def fail_over(
 ) -> list[Json]:
     """Recover and publish, and return the record of each collection, whatever happened; ``nodes``: all of the target's
     cluster. ``conclude`` has to follow."""
+    request = replace(request, fence=replace(request.fence, planned=False))
     met = drill_regions(regions, "cluster_lost")
     runs = [FailoverRun(nodes, met, request, each, now) for each in request.drills]
     for names in (("isolate",), (BACKUP,) if request.saves else (), REAL_STAGES[1:-1]):
