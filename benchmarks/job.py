@@ -75,8 +75,8 @@ def store(job: dict[str, Any]) -> None:
 def restore(job: dict[str, Any]) -> None:
     """From the stored objects to uploaded shards; with ``latest`` also what was archived after the backup."""
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
-    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore as bring_back
+    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 
     moment = MomentRequest() if job.get("latest") else None

@@ -17,7 +17,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_ch
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import ReplicaLog
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_archive import Archiver
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_keys import ChunkKeys
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (

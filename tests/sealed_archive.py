@@ -20,10 +20,10 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.bac
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import (
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import (
     RestoreRequest,
     plan_restore,
-    restore,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import (
     VerifyReport,

@@ -15,7 +15,7 @@ from .errors import InvalidInput
 from .formats.layout import backup_time
 from .formats.times import parse_moment
 from .operations.moment import MomentRequest
-from .operations.restore import RestoreRequest
+from .operations.restore_plan import RestoreRequest
 from .stores.qdrant import Qdrant
 from .stores.regions import opened
 from .stores.repository import Repository

@@ -329,7 +329,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec import QDRANT_REQUIRED_BY, QDRANT_SPEC
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import plan_restore, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import plan_restore
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.restore_options import (
     MOMENT_EXCLUSIVE,
     RESTORING_SPEC,

@@ -33,7 +33,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clu
     store_share,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.node_facts import read_node
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import ShareRun, utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository

@@ -32,7 +32,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cat
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import (
     collection_digest,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.node_files import ack_indexes
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository

@@ -32,7 +32,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
     collection_digest,
     wait_until_ready,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import store_snapshot
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot import create_snapshot
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_stream import read_file, read_http

@@ -32,10 +32,10 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cat
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import (
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import (
     RestoreRequest,
     plan_restore,
-    restore,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest, verify_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant

@@ -20,7 +20,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clu
     commit_shares,
     plan_cluster,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import KEYS, VECTORS, Cluster, back_up_cluster, make_sharded, start_cluster, store_shares

@@ -79,7 +79,9 @@ def test_every_collection_is_drilled_on_a_standby_with_hooks(
     assert later.total_seconds() >= sum(stage["seconds"] for stage in first["stages"]), "measured as if it were alone"
 
 
-def test_a_page_of_all_drills_that_cannot_be_written_is_said_after_the_verdicts(scene: DrillPlaybook, tmp_path: Path) -> None:
+def test_a_page_of_all_drills_that_cannot_be_written_is_said_after_the_verdicts(
+    scene: DrillPlaybook, tmp_path: Path
+) -> None:
     blocked = tmp_path / "blocked"
     (blocked / layout.DRILLS_PAGE).mkdir(parents=True)
     given = {

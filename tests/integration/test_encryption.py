@@ -21,7 +21,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.bac
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.bucket_check import check_bucket
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.encryption import NOTHING
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository

@@ -13,10 +13,10 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import CheckFailed, InexactReplay
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import (
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import (
     RestoreRequest,
     plan_restore,
-    restore,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import chunks
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant

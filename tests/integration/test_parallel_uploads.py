@@ -17,7 +17,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations imp
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import flip_byte
@@ -74,9 +75,7 @@ def made(qdrant: Qdrant, repository: Repository, name: str) -> Manifest:
     return read_manifest(repository, name, back_up(qdrant, repository, BackupRequest(name))["backup_id"])[0]
 
 
-@pytest.mark.parametrize(
-    ("room", "most"), [(None, 2), (3.5, 1), ("not told", 1)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("room", "most"), [(None, 2), (3.5, 1), ("not told", 1)], ids=lambda value: str(value))
 def test_as_many_as_have_room(
     qdrant: Qdrant,
     qdrant_server: QdrantServer,

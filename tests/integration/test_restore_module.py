@@ -19,12 +19,12 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations imp
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import (
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_mark import Mark, marks_on
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import (
     RestoreRequest,
     plan_restore,
-    restore,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_mark import Mark, marks_on
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import as_option

@@ -25,7 +25,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.collection_config import payload_indexes
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.digest import point_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_points import (
     PointsRequest,
     restore_points,

@@ -17,7 +17,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
     collection_digest,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.probe import record_probes
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import RestoreRequest, restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores import qdrant_http
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository

@@ -40,7 +40,8 @@ from .drill_journal import Journal
 from .drill_regions import DrillRegion, drill_regions, is_archived
 from .drill_scratch import Scratch, scratch_name
 from .moment import MomentRequest
-from .restore import RestorePlan, RestoreRequest, RestoreRun, plan_restore
+from .restore import RestoreRun
+from .restore_plan import RestorePlan, RestoreRequest, plan_restore
 from .share import utc_now
 
 Json = dict[str, Any]

@@ -22,7 +22,7 @@ from ..stores.qdrant import Qdrant
 from .check import collection_digest
 from .probe import measure_recall, record_probes, still_true
 from .readiness import findings as readiness_findings
-from .restore import RestorePlan, aliases_of
+from .restore_plan import RestorePlan, aliases_of
 
 Json = dict[str, Any]
 _SAMPLES = 100

@@ -15,7 +15,8 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from ..stores.simulated_region import DamagedRegion, EmptiedRegion, LostRegion, with_foreign_key
 from .data_keys import open_data_keys
-from .restore import RestorePlan, RestoreRequest, RestoreRun
+from .restore import RestoreRun
+from .restore_plan import RestorePlan, RestoreRequest
 
 Json = dict[str, Any]
 

@@ -17,7 +17,7 @@ from ..formats.sla import Sla
 from ..formats.times import exact
 from ..version import VERSION
 from .catalogue import finished, snapshot_window
-from .restore import RestorePlan
+from .restore_plan import RestorePlan
 
 SUPPORTS = ("SOC 2 A1.3", "ISO/IEC 27001 A.8.13", "DORA Art. 12", "HIPAA 164.308(a)(7)")
 

@@ -31,8 +31,8 @@ from .drill_declaration import recovered_until
 from .drill_isolation import prove_isolation, require_isolation
 from .drill_regions import DrillRegion, drill_regions
 from .moment import MomentRequest
-from .restore import RestoreRequest, aliases_of
 from .restore_mark import half_restored
+from .restore_plan import RestoreRequest, aliases_of
 from .share import utc_now
 
 Json = dict[str, Any]

@@ -16,8 +16,9 @@ from ..formats.collection_config import is_custom_sharded, vector_differences
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .put_back import Id, PutBack
-from .restore import RestorePlan, RestoreRequest, RestoreRun, plan_restore
+from .restore import RestoreRun
 from .restore_mark import half_restored
+from .restore_plan import RestorePlan, RestoreRequest, plan_restore
 
 _SCRATCH = "-restore-points"
 # Ids that one filter names.
