@@ -72,7 +72,7 @@ def test_repository_options_are_those_of_the_modules(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_readme_has_every_variable_with_its_default(role: str) -> None:
     readme = (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8")
-    rows = {line.split("`")[1]: line.split(" | ")[2] for line in readme.splitlines() if line.startswith("| `")}
+    rows = {line.split("`")[1]: line.split(" | ")[2] for line in readme.splitlines() if line.startswith(f"| `{role}_")}
     assert list(rows) == list(options(role))
     for name, option in options(role).items():
         assert rows[name] == ("**required**" if option.get("required") else f"`{shown(option['default'])}`")
