@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 
 class DrError(Exception):
     """Base of all errors of this collection."""
@@ -271,3 +273,15 @@ class PartlyFailed(DrError):
     """Some collections failed; the others are done. ``result`` lists both."""
 
     code = "partly_failed"
+
+
+def combined(errors: Sequence[DrError], what: str, hint: str, result: Mapping[str, object]) -> DrError:
+    """The error to raise for these, with what was done all the same as its ``result``.
+
+    A single one is itself; several are a PartlyFailed, which tells the reasons. ``what`` has failed: ``copies``.
+    """
+    if len(errors) == 1:
+        errors[0].result.update(result)
+        return errors[0]
+    reasons = " ".join(dict.fromkeys(error.detail for error in errors))
+    return PartlyFailed(f"{len(errors)} {what} failed. {reasons}", hint, **result)

@@ -25,8 +25,8 @@ from ..errors import (
     InvalidInput,
     ObjectExists,
     ObjectNotFound,
-    PartlyFailed,
     StoreError,
+    combined,
 )
 from ..formats import layout
 from ..formats.manifest import Manifest
@@ -107,7 +107,8 @@ def copy_backups(
         entries.sort(key=lambda entry: _place(entry, names, destinations))
     report.seconds = time.monotonic() - began
     if errors:
-        raise _failure(errors, report)
+        result = {**report.as_result(), "failures": report.failed}
+        raise combined(errors, "copies", "Run again: what is copied already stays.", result)
     return report
 
 
@@ -183,15 +184,6 @@ def _check_destinations(source: Repository, destinations: Sequence[Repository], 
                 f" of {source.location.cluster!r}: a copy there would not count as a backup.",
                 "Give both the same cluster; the prefix may differ.",
             )
-
-
-def _failure(errors: list[DrError], report: CopyReport) -> DrError:
-    result = {**report.as_result(), "failures": report.failed}
-    if len(errors) == 1:
-        errors[0].result.update(result)
-        return errors[0]
-    reasons = " ".join(error.detail for error in errors)
-    return PartlyFailed(f"{len(errors)} copies failed. {reasons}", "Run again: what is copied already stays.", **result)
 
 
 def _chosen(source: Repository, collection: str, choice: Choice, required: bool) -> list[str]:

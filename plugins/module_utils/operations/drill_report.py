@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import DrError, FileError, InvalidInput, ObjectExists, ObjectNotFound, PartlyFailed, StoreError
+from ..errors import DrError, FileError, InvalidInput, ObjectExists, ObjectNotFound, StoreError, combined
 from ..formats import drill_index, drill_markdown, drill_page, drill_record, layout
 from ..formats.drill_kind import kind_of
 from ..formats.sealed import require_cryptography
@@ -74,7 +74,7 @@ def report_drill(regions: Sequence[Repository], record: Json, options: ReportOpt
     result["regions"] = stored
     result["changed"] = any(changed for _path, changed in written) or any(each["stored"] for each in stored)
     if errors:
-        raise _failure(errors, result, "Run again with the same record.")
+        raise combined(errors, "repositories", "Run again with the same record.", result)
     return result
 
 
@@ -104,7 +104,7 @@ def report_index(
         "damaged": found.damaged,
     }
     if errors:
-        raise _failure(errors, result, "Run again.")
+        raise combined(errors, "repositories", "Run again.", result)
     return result
 
 
@@ -194,14 +194,6 @@ def store_report(
         except DrError as error:
             errors.append(error)
     return done, errors
-
-
-def _failure(errors: list[DrError], result: Json, hint: str) -> DrError:
-    if len(errors) == 1:
-        errors[0].result.update(result)
-        return errors[0]
-    reasons = " ".join(error.detail for error in errors)
-    return PartlyFailed(f"{len(errors)} repositories failed. {reasons}", hint, **result)
 
 
 def _is_there(region: Repository, files: ReportFiles, key: str) -> bool:

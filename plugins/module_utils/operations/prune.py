@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ..errors import BackupNotFound, DrError, InvalidInput, PartlyFailed
+from ..errors import BackupNotFound, DrError, InvalidInput, combined
 from ..formats.lock_layout import LOCKS_FOLDER, lock_generation
 from ..formats.retention import RetentionPolicy
 from ..stores.repository import Repository
@@ -103,7 +103,8 @@ def prune_backups(regions: Sequence[Repository], request: PruneRequest, check: b
         )
     report.seconds = time.monotonic() - began
     if errors:
-        raise _failure(errors, report)
+        result = {**report.as_result(), "failures": report.failures}
+        raise combined(errors, "prunes", "The others are done; see failures.", result)
     return report
 
 
@@ -178,12 +179,3 @@ def _sweep_locks(region: Repository) -> None:
                 newest[folder] = max(newest.get(folder, 0), number)
                 generations.append((folder, number, item.key))
         region.delete([key for folder, number, key in generations if number < newest[folder]])
-
-
-def _failure(errors: list[DrError], report: PruneReport) -> DrError:
-    result = {**report.as_result(), "failures": report.failures}
-    if len(errors) == 1:
-        errors[0].result.update(result)
-        return errors[0]
-    reasons = " ".join(error.detail for error in errors)
-    return PartlyFailed(f"{len(errors)} prunes failed. {reasons}", "The others are done; see failures.", **result)

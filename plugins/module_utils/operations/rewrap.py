@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import DrError, ObjectNotFound, PartlyFailed
+from ..errors import DrError, ObjectNotFound, combined
 from ..formats import layout
 from ..formats.key_wrap import KeyRecord
 from ..formats.manifest import Manifest
@@ -72,7 +72,8 @@ def rewrap_backups(
         errors += run.rewrap_all(collections)
     report.seconds = time.monotonic() - began
     if errors:
-        raise _failure(errors, report)
+        result = {**report.as_result(), "failures": report.failures}
+        raise combined(errors, "rotations", "The others are done; see failures.", result)
     return report
 
 
@@ -219,12 +220,3 @@ class _RegionRun:
     def _failed(self, error: DrError, **names: str | None) -> None:
         self.errors.append(error)
         self.report.failures.append({"region": self.region.name, **names, "failure": error.failure()})
-
-
-def _failure(errors: list[DrError], report: RewrapReport) -> DrError:
-    result = {**report.as_result(), "failures": report.failures}
-    if len(errors) == 1:
-        errors[0].result.update(result)
-        return errors[0]
-    reasons = " ".join(dict.fromkeys(error.detail for error in errors))
-    return PartlyFailed(f"{len(errors)} rotations failed. {reasons}", "The others are done; see failures.", **result)
