@@ -14,7 +14,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.agent_config i
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.sla import SlaPolicy
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.integration.test_agent_role import ARCHIVER, archiver_variables, lay_out, play, variables
+from tests.agent_role import ARCHIVER, archiver_variables, lay_out, play, variables
 from tests.made_backups import as_option, manifest_of
 
 pytestmark = pytest.mark.slow
