@@ -25,7 +25,9 @@ options:
     elements: str
     default: []
   storage_path:
-    description: Qdrant's storage directory on this host, to check that there is room. It is only read.
+    description:
+      - Qdrant's storage directory on this host, to check that there is room, and to upload two shards at a
+        time to a single node where there is for both. It is only read.
     type: path
   min_recall:
     description: The lowest recall of exact searches for the recorded probes that passes.

@@ -201,7 +201,9 @@ options:
     description: Replication factor of the scratch collection. By default the recorded one.
     type: int
   storage_path:
-    description: Qdrant's storage directory on this host, to check that there is room. It is only read.
+    description:
+      - Qdrant's storage directory on this host, to check that there is room, and to upload two shards at a
+        time to a single node where there is for both. It is only read.
     type: path
   ready_timeout:
     description: Seconds to wait for all replicas to be Active and the status to be green.
