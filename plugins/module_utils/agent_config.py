@@ -73,6 +73,7 @@ VERIFY = {"collections": _LIST, "level": _TEXT, "sample_percent": _NUMBER, "repa
 SECTIONS = {"backup": BACKUP, "copy": COPY, "status": STATUS, "verify": VERIFY}
 WAL_ARCHIVE = {"collections": _LIST, "storage_path": _TEXT, "state_path": _TEXT, "spool_path": _TEXT}
 WAL_ARCHIVE |= {"poll_interval": _NUMBER, "seal_interval": _NUMBER, "seal_bytes": _COUNT, "heartbeat": _NUMBER}
+WAL_ARCHIVE |= {"outage_minutes": _NUMBER}
 WAL_ARCHIVE |= {"spool_max_bytes": _COUNT, "reserve_bytes": _COUNT, "metrics_path": _TEXT}
 PRUNE = {"collections": _LIST, "verify_newest": _FLAG}
 TRANSFER_SECONDS = 300.0

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from .agent_config import ALL, AgentConfig
-from .cli_run import DONE, Answer
+from .cli_run import DONE, Answer, Json
 from .errors import InvalidInput
+from .formats.wal_log_facts import log_lines
 from .formats.watch import limits_of
 from .formats.watch_metrics import watch_metrics
 from .operations.agent_status import backup_status, existing_collections
@@ -25,11 +27,14 @@ from .stores.repository import Repository
 def status(config: AgentConfig, options: argparse.Namespace) -> Answer:
     """Compare the age of the newest backups with the RPO; with ``--check``, or service levels, look at all regions."""
     if options.check or config.sla is not None:
-        return _watched(config)
+        code, found, lines = _watched(config)
+        told = {name: next(iter(entry["logs"].values()), None) for name, entry in found["collections"].items()}
+        return code, found, lines if options.check else [*lines, *_of_logs(told)]
     names = None if config.collections == [ALL] else config.collections
     with Qdrant(config.qdrant) as qdrant, Repository(config.repository) as repository:
         found = backup_status(qdrant, repository, names, config.rpo, config.warning, config.is_archived)
-    return found["status"], found, [found["line"]]
+    told = {name: entry["wal_archive"]["log"] for name, entry in found["collections"].items() if "wal_archive" in entry}
+    return found["status"], found, [found["line"], *_of_logs(told)]
 
 
 def metrics(config: AgentConfig, options: argparse.Namespace) -> Answer:
@@ -45,6 +50,10 @@ def metrics(config: AgentConfig, options: argparse.Namespace) -> Answer:
     text = watch_metrics(config.repository.cluster, found, known, utc_now())
     write_file(Path(config.metrics_path), text, 0o644)
     return DONE, {**found, "metrics_path": config.metrics_path}, lines
+
+
+def _of_logs(told: Mapping[str, Json | None]) -> list[str]:
+    return [line for name, log in told.items() if log is not None for line in log_lines(name, log)]
 
 
 def _watched(config: AgentConfig) -> Answer:

@@ -199,6 +199,43 @@ archives:
           description: Index of the last entry that was lost, or null.
           type: int
           returned: always
+    log:
+      description: >-
+        What the archivers have told of the newest timelines. Of several logs, C(peak_mb_per_second) and what follows
+        from it are those of the one that is the nearest to being too short. MB are of 1,048,576 bytes.
+      type: dict
+      returned: always
+      contains:
+        peak_mb_per_second:
+          description: The highest rate at which it was written to in the last 14 days, a mean of five minutes, or null.
+          type: float
+          returned: always
+        keeps_mb:
+          description: What Qdrant keeps of it at least, or null where that was not told.
+          type: float
+          returned: always
+        needs_mb:
+          description: What RV(archives[].log.outage_minutes) take at that rate, or null.
+          type: float
+          returned: always
+        outage_minutes:
+          description: How long the archiver may be down without a gap, as it was configured.
+          type: float
+          returned: always
+        retention:
+          description: V(ok) where that is kept, V(too_short) where not, or null where that is not known.
+          type: str
+          returned: always
+        inexact:
+          description: >-
+            Of the newest stored object that has any, how many entries Qdrant need not replay exactly before version
+            1.19, by class. The classes are those of the role P(vectorops.qdrant_dr.qdrant_wal_archive#role).
+          type: dict
+          returned: always
+        inexact_before:
+          description: By when those were written, in UTC, or null.
+          type: str
+          returned: always
     doubts:
       description: What could not be read, and is therefore not counted.
       type: list
@@ -229,6 +266,14 @@ archives:
           lag_seconds: 4.812
           lag_entries: 120
       gaps: []
+      log:
+        peak_mb_per_second: 0.412
+        keeps_mb: 1600
+        needs_mb: 1483.2
+        outage_minutes: 60.0
+        retention: ok
+        inexact: {without_payload: 3}
+        inexact_before: "2026-11-24T08:02:11.310224Z"
       doubts: []
 unreachable:
   description: Repositories that could not be read, and why.

@@ -167,6 +167,28 @@ def test_status_and_module_tell_what_can_be_restored(
     shown = json.loads(status.stdout)["collections"][logged.name]["wal_archive"]
     (only,) = shown["ranges"]
     assert only["backup_ids"] == [made]
+    # Of what a first run finds nobody knows the rate.
+    assert (shown["log"]["peak_mb_per_second"], shown["log"]["retention"]) == (None, None)
+    logged.put(41, 20)
+    assert host.runs("archive-wal", "--once").returncode == 0
+    retention = json.loads(host.runs("wal", "retention", "--outage-minutes=60", "--json").stdout)["collections"][0]
+    shown = json.loads(host.runs("status", "--json").stdout)["collections"][logged.name]["wal_archive"]
+    told = shown["log"]
+    assert (told["keeps_mb"], told["outage_minutes"], told["retention"]) == (1, 60, "ok")
+    assert 0 < told["peak_mb_per_second"] == retention["peak_mb_per_second"] < 0.01
+    assert told["needs_mb"] == pytest.approx(retention["needs_mb"], rel=0.02)
+    assert told["inexact"] == {"without_payload": 1}
+    assert only["from"] < told["inexact_before"] <= shown["ranges"][-1]["until"]
+    lines = host.runs("status").stdout.splitlines()
+    assert lines[1].startswith(f"{logged.name}: each shard is written to at ")
+    assert "the log of 1 MB is enough for 60 minutes without the archiver" in lines[1]
+    assert "a restore need not bring back exactly 1 without_payload" in lines[2]
+    assert len(host.runs("status", "--check").stdout.splitlines()) == 1, "monitoring reads one line"
+    host.config["wal_archive"]["outage_minutes"] = 1e9
+    assert host.runs("archive-wal", "--once").returncode == 0
+    assert "is too short for 1e+09 minutes" in host.runs("status").stdout
+    shown = json.loads(host.runs("status", "--json").stdout)["collections"][logged.name]["wal_archive"]
+    assert shown["log"]["inexact"] == told["inexact"], "what an earlier run has seen is not forgotten"
     assert only["from"] < only["until"]
     gone = location_on(s3_server, "no-such-bucket", name="gone")
     found = run_module(
@@ -178,6 +200,7 @@ def test_status_and_module_tell_what_can_be_restored(
     (archive,) = found["archives"]
     assert [each["region"] for each in found["unreachable"]] == ["gone"]
     assert archive["ranges"] == shown["ranges"]
+    assert archive["log"] == shown["log"]
     assert [(each["shard"], each["replica"], each["reason"]) for each in archive["shards"]] == [
         (0, logged.replica, "first"),
         (1, logged.replica, "first"),

@@ -15,6 +15,7 @@ from typing import Any
 
 from .times import exact, parse_exact
 from .wal_layout import ReplicaLog
+from .wal_log_facts import LogFacts
 
 SCHEMA_VERSION = 1
 KIND = "vectorops.qdrant_dr/wal-positions"
@@ -26,7 +27,7 @@ class Position:
 
     ``last``: the highest committed index of this ``timeline``, None before the first chunk; ``crc``: that entry's.
     ``checked_at`` (aware): at this time the log on disk ended with ``last``, None where that was never seen.
-    ``behind``: the entries that were seen and not yet committed.
+    ``behind``: the entries that were seen and not yet committed. ``facts``: what else is known of the log.
     """
 
     timeline: str
@@ -34,6 +35,7 @@ class Position:
     crc: int | None
     checked_at: datetime | None
     behind: int
+    facts: LogFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def _fields(position: Position) -> dict[str, Any]:
         "crc": position.crc,
         "checked_at": None if position.checked_at is None else exact(position.checked_at),
         "behind": position.behind,
+        "log": None if position.facts is None else position.facts.dump(),
     }
 
 
@@ -107,4 +110,5 @@ def _position(fields: dict[str, Any]) -> Position:
         crc=None if crc is None else int(crc),
         checked_at=None if checked_at is None else parse_exact(checked_at),
         behind=int(fields["behind"]),
+        facts=None if fields.get("log") is None else LogFacts.parse(fields["log"]),
     )

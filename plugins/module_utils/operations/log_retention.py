@@ -62,10 +62,15 @@ def look_at_retention(request: RetentionRequest, today: date) -> Json:
     return {"collections": judged, "new_collections": new, "warnings": warnings}
 
 
-def _judge(request: RetentionRequest, name: str, shards: Iterable[Shard], recorded: dict[Shard, float]) -> Json:
-    config = collection_config(request.storage_path, name)["wal_config"]
+def kept_log(config: Json) -> KeptLog:
+    """What Qdrant keeps of the logs of a collection with this configuration."""
+    wal = config["wal_config"]
     # Without a number it is 1.
-    log = KeptLog(config["wal_capacity_mb"], config.get("wal_retain_closed") or 1)
+    return KeptLog(wal["wal_capacity_mb"], wal.get("wal_retain_closed") or 1)
+
+
+def _judge(request: RetentionRequest, name: str, shards: Iterable[Shard], recorded: dict[Shard, float]) -> Json:
+    log = kept_log(collection_config(request.storage_path, name))
     rates = {str(number): _rate(request, (name, number), recorded) for _name, number in shards}
     known = [rate for rate in rates.values() if rate is not None]
     rate = max(known, default=None)

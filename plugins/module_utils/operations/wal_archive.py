@@ -31,6 +31,7 @@ from ..stores.repository import Repository
 from ..stores.wakeup import Wakeup
 from .archiver_keys import ArchiverKeys
 from .base_requests import repeat_requests, request_base, requested_bases, withdraw_request
+from .log_watch import LogWatch
 from .share import utc_now
 from .troubles import Troubles
 from .wal_discovery import Discovery
@@ -39,7 +40,6 @@ from .wal_outbox import Outbox
 from .wal_place import Located
 from .wal_progress import Progress, Shard, Totals, metrics, named, needs_base, positions_of
 from .wal_settings import ArchiveSettings
-from .write_rates import WriteRates
 
 _UPLOADS, _ASIDE = 4, 4
 _LONGEST_PAUSE = 3.0
@@ -85,7 +85,7 @@ class Archiver:
         )
         self._followers: dict[Shard, Follower] = {}
         self._progress: dict[Shard, Progress] = {}
-        self._rates = WriteRates(settings.state_path)
+        self._watch = LogWatch(settings)
         self._base_last: dict[Shard, int | None] = {}
         # With the end of its log, as far as that was seen.
         self._gone: dict[Shard, tuple[str, Seen | None]] = {}
@@ -300,7 +300,7 @@ class Archiver:
             self.totals.arrived(item)
             shard = (item.log.collection, item.log.shard)
             if item.header is not None:
-                self._rates.add(shard, item.header)
+                self._watch.add(shard, item.header)
             progress = self._progress.get(shard)
             if progress is not None and progress.log.replica == item.log.replica:
                 progress.arrived(item)
@@ -336,7 +336,9 @@ class Archiver:
         for number, each in shards.items():
             follower = self._followers[(collection, number)]
             each.behind = self._outbox.waiting(follower.replica) + follower.pending
-        return positions_of(self._repository.location.cluster, collection, replica, shards, self._clock()).dump()
+        now = self._clock()
+        facts = {number: self._watch.facts((collection, number), now.date()) for number in shards}
+        return positions_of(self._repository.location.cluster, collection, replica, shards, facts, now).dump()
 
     def _store_positions(self, key: str, record: bytes) -> None:
         # It is written again soon.
@@ -353,7 +355,7 @@ class Archiver:
             self._troubles.attempt("metrics", lambda: write_file(Path(path), text, 0o644))
 
     def _store_rates(self) -> None:
-        self._troubles.attempt("rates", lambda: self._rates.store(self._clock().date()))
+        self._troubles.attempt("rates", lambda: self._watch.store(self._clock().date()))
 
     # -- the end
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from ..formats.exposition import COUNTER, GAUGE, family
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import ReplicaLog
+from ..formats.wal_log_facts import LogFacts
 from ..formats.wal_positions import Position, Positions
 from ..formats.wal_timeline import FIRST, GAP, Timeline
 from ..version import TOOL
@@ -93,8 +94,15 @@ def needs_base(timeline: Timeline, first_chunk: ChunkHeader, base_last: int | No
     return timeline.reason != FIRST or not follows
 
 
-def positions_of(cluster: str, collection: str, replica: str, shards: dict[int, Progress], now: datetime) -> Positions:
-    """The record for the repository, of the shards that have something there."""
+def positions_of(
+    cluster: str,
+    collection: str,
+    replica: str,
+    shards: dict[int, Progress],
+    facts: Mapping[int, LogFacts],
+    now: datetime,
+) -> Positions:
+    """The record for the repository, of the shards that have something there; ``facts``: what is known of each log."""
     return Positions(
         cluster=cluster,
         collection=collection,
@@ -103,7 +111,7 @@ def positions_of(cluster: str, collection: str, replica: str, shards: dict[int, 
         written=now,
         tool=dict(TOOL),
         shards={
-            shard: Position(each.log.timeline, each.last, each.crc, each.checked_at, each.behind)
+            shard: Position(each.log.timeline, each.last, each.crc, each.checked_at, each.behind, facts[shard])
             for shard, each in shards.items()
             if each.log.timeline
         },

@@ -22,6 +22,7 @@ from ..formats.times import exact
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_join import missing_entries
 from ..formats.wal_layout import ReplicaLog
+from ..formats.wal_log_facts import log_result
 from ..formats.wal_positions import Position, Positions
 from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
@@ -147,6 +148,7 @@ class CollectionArchive:
             ],
             "backups": [{"backup_id": base.backup_id, "at": iso(finished(base))} for base in self.bases],
             "shards": [_shard_result(each, now) for each in self.timelines if each.ended is None],
+            "log": log_result(each.position.facts for each in self.timelines if each.position and not each.ended),
             "gaps": [_gap_result(each) for each in self.timelines if each.record.previous or each.record.gap],
             "doubts": self.doubts,
         }

@@ -21,7 +21,8 @@ class ArchiveSettings:
 
     ``collections``: None for all. ``seal_interval``: from the first entry of a chunk on. ``spool_max_bytes``: what may
     wait on the disk; ``reserve_bytes``: what stays free there. ``heartbeat``: how often the end of idle logs is told.
-    ``metrics_path``: a file for Prometheus' textfile collector, None for none.
+    ``metrics_path``: a file for Prometheus' textfile collector, None for none. ``outage_minutes``: how long it may be
+    down without a gap; what Qdrant keeps of the logs is compared with that.
     """
 
     storage_path: str
@@ -35,6 +36,7 @@ class ArchiveSettings:
     reserve_bytes: int = 1024 * MIB
     heartbeat: float = 30.0
     metrics_path: str | None = None
+    outage_minutes: float = 60.0
     lock_seconds: float = LIFE_SECONDS
 
     def __post_init__(self) -> None:

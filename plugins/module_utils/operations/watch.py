@@ -236,6 +236,7 @@ def _entry(seen: Seen, looks: Mapping[str, _Look], found: Sequence[Finding], lim
         "wal_continued": seen.wal_continued,
         "ranges": {name: archive["ranges"] for name, archive in archives.items()},
         "gaps": {name: archive["gaps"] for name, archive in archives.items()},
+        "logs": {name: archive["log"] for name, archive in archives.items()},
         "regions": [{**asdict(region), "reachable": region.reachable} for region in seen.regions],
         "redundancy": redundancy(seen, limits),
         "verified_age_seconds": seen.verify_age,

@@ -33,6 +33,14 @@ class WriteRates:
         self._meters.setdefault(shard, RateMeter()).add(header)
         self._changed = True
 
+    def peak(self, shard: Shard, today: date) -> float | None:
+        """The highest rate of the last days, in bytes per second; None of a log that was not written to."""
+        meter = self._meters.get(shard)
+        if meter is None:
+            return None
+        meter.forget(today)
+        return max(meter.days.values(), default=None)
+
     def store(self, today: date) -> None:
         """Write what is new. Raises ``FileError``."""
         if not self._changed:

@@ -21,7 +21,9 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_la
     positions_key,
     timeline_key,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_log_facts import LogFacts
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_positions import Position, Positions
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_sizing import KeptLog
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_timeline import Seen, Timeline
 
 LOG = ReplicaLog("my docs", 3, "8471203928", "20261122T020000Z-a1b2c3")
@@ -45,7 +47,11 @@ POSITIONS = Positions(
     host="q1",
     written=START,
     tool=TOOL,
-    shards={3: Position(LOG.timeline, 41, 7, START, 0), 12: Position(LOG.timeline, None, None, None, 5)},
+    shards={
+        3: Position(LOG.timeline, 41, 7, START, 0, LogFacts(1.5, KeptLog(4, 50), 60.0, {"transfer": 2}, START)),
+        4: Position(LOG.timeline, 41, 7, START, 0, LogFacts()),
+        12: Position(LOG.timeline, None, None, None, 5),
+    },
 )
 
 
@@ -104,6 +110,15 @@ def test_positions_come_back_as_they_were_stored() -> None:
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", POSITIONS.dump()[:-9]])
 def test_damaged_positions_count_as_none(data: bytes) -> None:
     assert Positions.parse(data) is None
+
+
+def test_positions_that_tell_nothing_of_logs_are_read() -> None:
+    whole = json.loads(POSITIONS.dump())
+    for fields in whole["shards"].values():
+        del fields["log"]
+    found = Positions.parse(json.dumps(whole).encode())
+    assert found is not None
+    assert [position.facts for position in found.shards.values()] == [None] * 3
 
 
 def test_positions_of_a_newer_schema_count_as_none() -> None:
