@@ -8,11 +8,13 @@ The order matters: what one test takes away stays away.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from tests.cluster import make_sharded
@@ -24,6 +26,7 @@ from tests.hosts.controller import (
     on,
     power,
     qdrant,
+    repository,
     repository_option,
     take_down,
 )
@@ -120,7 +123,9 @@ def test_a_lost_region_is_made_up_for_by_the_second(digest: str, tmp_path: Path)
     assert (record["verdict"], record["findings"]) == ("PASS", [])
     assert record["backup"]["restored_from"] == ["store"]
     assert integrity(record)["digest"] is True
-    assert f"/drills/{record['drill_id']}/record.json" in run.text, "its report is in the region that is left"
+    with repository("source") as second:
+        stored = second.get(layout.drill_key("docs", record["drill_id"]))
+    assert json.loads(stored) == record, "its report is in the region that is left"
 
 
 def test_a_lost_region_with_the_only_copy_fails(digest: str, tmp_path: Path) -> None:
@@ -142,4 +147,6 @@ def test_a_cluster_without_power_comes_back_too_late_for_a_tight_rto(digest: str
     assert record["failed_stage"] is None
     assert (integrity(record)["digest"], integrity(record)["points"]) == (True, True), "all is there, but late"
     assert "unproved:source" in [each["id"] for each in record["findings"]]
+    verify = next(stage for stage in record["stages"] if stage["name"] == "verify")
+    assert verify["seconds"] < 8, "a source that did not answer is not waited for again"
     assert "the RTO allows 0.5 s" in run.text

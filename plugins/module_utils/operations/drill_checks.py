@@ -158,7 +158,7 @@ class DrillChecks:
         """Points that the target draws by lot, with their vectors and payloads, against those of production."""
         source = self.request.source
         if source is None:
-            return _check("samples", None, None, None, "no source was given that points could be compared with.")
+            return _check("samples", None, None, None, "there was no source that points could be compared with.")
         try:
             body = {"query": {"sample": "random"}, "limit": _SAMPLES, "with_vector": True, "with_payload": True}
             drawn = self.qdrant.query(self.target, body)
