@@ -16,13 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.httpsession import URLLib3Session
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DamagedBackup
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.drill_kind import FAILOVER
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.sla import parse_level
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.verification import CONTENT
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.watch import limits_of
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest, verify_backups
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.watch import watch
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.agent_process import Agent
@@ -58,6 +62,16 @@ def test_all_is_well_where_all_was_done(repository: Repository, standby: Reposit
     entry = found["collections"]["docs"]
     assert (entry["redundancy"], entry["verification"], entry["drill"]["drill_id"]) == (2, "good", drill)
     assert [region["name"] for region in entry["regions"]] == ["primary", "standby"]
+
+
+def test_the_backups_of_a_region_are_listed_once(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_backup(repository, "docs", made(timedelta(hours=2)))
+    sent, send = [], URLLib3Session.send
+    monkeypatch.setattr(URLLib3Session, "send", lambda self, request: sent.append(request.url) or send(self, request))
+    limits = limits_of(parse_level("standard"))
+    found = watch([repository], ["docs"], lambda _name: limits, lambda _name: True, datetime.now(timezone.utc))
+    assert found["collections"]["docs"]["newest"] is not None
+    assert len([url for url in sent if "list-type=2" in url and "docs%2Fbackups%2F" in url]) == 1
 
 
 def test_what_was_never_done_is_a_warning(repository: Repository, run_module: Run) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -40,9 +40,15 @@ def collections_of(repository: Repository) -> list[str]:
     return sorted(name for name in repository.folders() if name not in (LOCKS_FOLDER, PROBES_FOLDER))
 
 
-def newest_committed(repository: Repository, collection: str) -> Manifest | None:
-    """The manifest of the newest backup that has a valid one; None if there is no such backup."""
-    for backup_id in _backup_ids(repository, collection):
+def newest_committed(
+    repository: Repository, collection: str, committed: Collection[str] | None = None
+) -> Manifest | None:
+    """The manifest of the newest backup that has a valid one; None if there is no such backup.
+
+    ``committed``: what ``committed_ids`` gave, so that nothing is listed for this.
+    """
+    ids = _backup_ids(repository, collection) if committed is None else sorted(committed, reverse=True)
+    for backup_id in ids:
         try:
             return read_manifest(repository, collection, backup_id)[0]
         except (ObjectNotFound, DamagedManifest):

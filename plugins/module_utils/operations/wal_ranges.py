@@ -9,7 +9,7 @@ a verification proves, and a restore before it changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -154,14 +154,18 @@ class CollectionArchive:
         }
 
 
-def restorable(repository: Repository, collection: str) -> CollectionArchive:
-    """The archive of a collection in one region, and the ranges that it can be restored to. Raises StoreError."""
+def restorable(repository: Repository, collection: str, committed: Collection[str] | None = None) -> CollectionArchive:
+    """The archive of a collection in one region, and the ranges that it can be restored to. Raises StoreError.
+
+    ``committed``: what ``committed_ids`` gave, so that it is not asked for again.
+    """
     found = CollectionArchive(collection, repository.name)
     positions = read_positions(repository, collection)
     for shard, names in replicas(repository, collection).items():
         for replica in names:
             _add_timelines(repository, found, shard, replica, positions.get(replica))
-    found.bases = _bases(repository, collection, found.doubts)
+    ids = committed_ids(repository, collection) if committed is None else committed
+    found.bases = _bases(repository, collection, ids, found.doubts)
     found.ranges = _ranges(repository, found)
     return found
 
@@ -193,7 +197,7 @@ def _add_timelines(
     archive.extents[shard, replica] = extents[::-1]
 
 
-def _bases(repository: Repository, collection: str, doubts: list[str]) -> list[Manifest]:
+def _bases(repository: Repository, collection: str, committed: Collection[str], doubts: list[str]) -> list[Manifest]:
     """All committed backups with a valid manifest, oldest first."""
 
     def read(backup_id: str) -> Manifest | str:
@@ -203,7 +207,7 @@ def _bases(repository: Repository, collection: str, doubts: list[str]) -> list[M
             return f"{backup_id}: {error.detail}"
 
     with ThreadPoolExecutor(READERS) as threads:
-        read_ones = list(threads.map(read, sorted(committed_ids(repository, collection))))
+        read_ones = list(threads.map(read, sorted(committed)))
     doubts += [each for each in read_ones if isinstance(each, str)]
     return [each for each in read_ones if isinstance(each, Manifest)]
 

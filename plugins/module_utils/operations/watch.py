@@ -120,12 +120,15 @@ def _looks(
 
     def look(region: Repository) -> _Look | StoreError:
         try:
-            newest = newest_committed(region, collection)
-            ids = sorted(committed_ids(region, collection), reverse=True)[:_RECORDS]
+            ids = committed_ids(region, collection)
+            newest = newest_committed(region, collection, ids)
             return _Look(
                 freshness(newest.fields if newest else None, now),
-                restorable(region, collection).as_result(now) if with_log else None,
-                [(backup_time(each), read_record(region, collection, each)) for each in ids],
+                restorable(region, collection, ids).as_result(now) if with_log else None,
+                [
+                    (backup_time(each), read_record(region, collection, each))
+                    for each in sorted(ids, reverse=True)[:_RECORDS]
+                ],
                 next(drills_of(region, collection), None),
             )
         except StoreError as error:
