@@ -19,6 +19,7 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DamagedBackup
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import drill_record as drill_format
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.drill_kind import FAILOVER
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.sla import parse_level
@@ -72,6 +73,16 @@ def test_the_backups_of_a_region_are_listed_once(repository: Repository, monkeyp
     found = watch([repository], ["docs"], lambda _name: limits, lambda _name: True, datetime.now(timezone.utc))
     assert found["collections"]["docs"]["newest"] is not None
     assert len([url for url in sent if "list-type=2" in url and "docs%2Fbackups%2F" in url]) == 1
+
+
+def test_a_drill_whose_record_was_altered_proves_nothing(repository: Repository, run_module: Run) -> None:
+    make_backup(repository, "docs", made(timedelta(hours=2)))
+    older, newer = (drill_record(drill_id=made(timedelta(days=days))) for days in (3, 2))
+    for record in (older, {**newer, "verdict": "FAIL"}):
+        store_drill(repository, record)
+    repository.put(layout.drill_key("docs", newer["drill_id"]), drill_format.dump(newer))
+    drill = watched(run_module, repository)["collections"]["docs"]["drill"]
+    assert (drill["drill_id"], drill["verdict"]) == (older["drill_id"], "PASS")
 
 
 def test_what_was_never_done_is_a_warning(repository: Repository, run_module: Run) -> None:

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..errors import InvalidInput
-from .drill_kind import DRILL
-from .drill_record import SCHEMA_VERSION, VERDICTS
 from .times import parse_moment
+
+Json = dict[str, Any]
 
 # Bytes; with fewer, what is the same for every size takes most of the time, and says nothing of larger ones.
 LEAST_MEASURED = 100e6
@@ -40,25 +38,18 @@ class DrillGlance:
     log_rate: float | None = None
 
     @classmethod
-    def parse(cls, data: bytes, drill_id: str) -> DrillGlance | None:
-        """Read a stored record; None for one that is damaged, of another drill or schema, or no drill."""
-        try:
-            whole = json.loads(data)
-            named = (whole["schema_version"], whole["kind"], whole["drill_id"])
-            if named != (SCHEMA_VERSION, DRILL.text, drill_id) or whole["verdict"] not in VERDICTS:
-                return None
-            return cls(
-                drill_id,
-                parse_moment(whole["declared"]["at"], "at"),
-                whole["verdict"],
-                _number(whole.get("rto_seconds")),
-                _number(whole.get("rpo_seconds")),
-                _rates(whole.get("throughput", [])),
-                _find_seconds(whole.get("stages", [])),
-                _log_rate(whole),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidInput):
-            return None
+    def of(cls, record: Json) -> DrillGlance:
+        """What a record, as ``drill_record.parse`` gives it, says."""
+        return cls(
+            record["drill_id"],
+            parse_moment(record["declared"]["at"], "at"),
+            record["verdict"],
+            record["rto_seconds"],
+            record["rpo_seconds"],
+            _rates(record["throughput"]),
+            _find_seconds(record["stages"]),
+            _log_rate(record),
+        )
 
     def as_result(self, now: datetime) -> dict[str, Any]:
         """As status and modules return it."""
@@ -69,10 +60,6 @@ class DrillGlance:
             "rto_seconds": self.rto_seconds,
             "rpo_seconds": self.rpo_seconds,
         }
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 def _rates(throughput: list[dict[str, Any]]) -> dict[str, float]:
@@ -88,10 +75,10 @@ def _find_seconds(stages: list[dict[str, Any]]) -> float | None:
     return sum(done.get(name, 0.0) for name in _FIXED) if "first_query" in done else None
 
 
-def _log_rate(whole: dict[str, Any]) -> float | None:
-    replayed = [each["bytes"] for each in whole.get("throughput", []) if each["stage"] == "replay"]
-    moment, made = whole["declared"].get("failure_at"), (whole.get("backup") or {}).get("created")
-    if not replayed or not moment or not made:
+def _log_rate(record: Json) -> float | None:
+    replayed = [each["bytes"] for each in record["throughput"] if each["stage"] == "replay"]
+    if not replayed or record["backup"] is None:
         return None
+    moment, made = record["declared"]["failure_at"], record["backup"]["created"]
     seconds = (parse_moment(moment, "failure_at") - parse_moment(made, "created")).total_seconds()
     return sum(replayed) / seconds if seconds > 0 else None

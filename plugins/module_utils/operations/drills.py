@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -108,8 +108,7 @@ def find_drills(
 def _read_drills(
     region: Repository, collection: str, before: str | None, limit: int | None, found: FoundDrills
 ) -> None:
-    ids = sorted(filter(layout.is_backup_id, region.folders(layout.drills_prefix(collection))), reverse=True)
-    ids = [drill_id for drill_id in ids if before is None or drill_id < before]
+    ids = [drill_id for drill_id in _drill_ids(region, collection) if before is None or drill_id < before]
     with ThreadPoolExecutor(READERS, thread_name_prefix="drills") as threads:
         while ids and limit != 0:
             chosen, ids, others = ids[:limit], ids[limit:] if limit else [], 0
@@ -145,6 +144,23 @@ def read_drill(region: Repository, collection: str, drill_id: str) -> Json:
     if (record["collection"], record["drill_id"]) != (collection, drill_id):
         raise IntegrityError(f"{region.url(key)} is the record of another drill.")
     return record
+
+
+def newest_drills(region: Repository, collection: str) -> Iterator[Json]:
+    """The records of the drills of a collection in one region, newest first; what was altered counts as none, and so
+    does what was no drill.
+
+    They are read one by one as they are asked for. Raises StoreError.
+    """
+    for drill_id in _drill_ids(region, collection):
+        record = _answer(region, collection, drill_id)
+        if isinstance(record, dict) and kind_of(record).is_drill:
+            yield record
+
+
+def _drill_ids(region: Repository, collection: str) -> list[str]:
+    """Newest first."""
+    return sorted(filter(layout.is_backup_id, region.folders(layout.drills_prefix(collection))), reverse=True)
 
 
 def summary_of(record: Json) -> Json:

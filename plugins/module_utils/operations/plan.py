@@ -24,7 +24,7 @@ from ..formats.sla_targets import DAY, targets
 from ..formats.wal_rates import LogWrites
 from ..stores.repository import Repository
 from .catalogue import backed_up, newest_committed
-from .drill_records import drills_of
+from .drills import newest_drills
 from .regions_catalogue import list_backups
 
 Json = dict[str, Any]
@@ -114,7 +114,7 @@ def _facts(repository: Repository, name: str, request: PlanRequest, regions: int
         )
     backups = list_backups(repository, name, limit=_BACKUPS)
     usable = [each for each in backups if each["state"] == "committed"]
-    drills = list(islice(drills_of(repository, name), _DRILLS))
+    drills = [DrillGlance.of(each) for each in islice(newest_drills(repository, name), _DRILLS)]
     size = request.size if request.size is not None else float(newest.size if newest else 0)
     mean, peak = _archived_rates(request.writes.get(name), len(newest.shards) if newest else None)
     return Facts(

@@ -19,7 +19,7 @@ from ..formats.verification import CONTENT, GOOD_RESULTS, VerificationRecord
 from ..formats.watch import Finding, RegionSeen, Seen, Verdict, findings, limits_of, redundancy
 from ..stores.repository import Repository
 from .catalogue import READERS, backed_up, committed_ids, freshness, newest_committed
-from .drill_records import drills_of
+from .drills import newest_drills
 from .regions_catalogue import nobody_answered
 from .verification_record import read_record
 from .wal_ranges import restorable
@@ -129,7 +129,7 @@ def _looks(
                     (backup_time(each), read_record(region, collection, each))
                     for each in sorted(ids, reverse=True)[:_RECORDS]
                 ],
-                next(drills_of(region, collection), None),
+                next(map(DrillGlance.of, newest_drills(region, collection)), None),
             )
         except StoreError as error:
             return error
