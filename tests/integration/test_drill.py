@@ -12,16 +12,14 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from botocore.httpsession import URLLib3Session
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import InvalidInput, QdrantError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import drill_record, layout
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.prices import Prices
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.sla import Sla, parse_level
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import drill as drill_operation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import drill_controls
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import find_backup, read_manifest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill import (
@@ -143,24 +141,6 @@ def test_a_scenario_passes(scene: Scene, scenario: str) -> None:
         None,
     ]
     assert bool(record["backup"]["damaged_by_scenario"]) is (scenario == "first_copy_corrupted")
-
-
-def test_the_cost_is_of_the_requests_that_were_sent(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent, send = [], URLLib3Session.send
-    monkeypatch.setattr(URLLib3Session, "send", lambda self, request: sent.append(request) or send(self, request))
-    prices = Prices.of({"transfer_per_gb": 90.0, "puts_per_1000": 50.0, "gets_per_1000": 4.0, "dated": "2027-01"})
-    request = replace(scene.request("collection_lost"), prices=prices)
-    cost = drill([scene.target], scene.regions, request)["cost"]
-    reads = sum(each.method in ("GET", "HEAD") and "list-type" not in each.url for each in sent)
-    writes = sum(each.method != "DELETE" for each in sent) - reads
-    assert (cost["reads"], cost["writes"]) == (reads, writes)
-    assert reads > 5
-    size = find_backup(scene.regions, scene.name)[0].size
-    assert (cost["transfer_bytes"], cost["storage_bytes_month"]) == (size, 2 * size)
-    assert cost["amount"] == pytest.approx(size / 1e9 * 90 + writes * 0.05 + reads * 0.004, abs=1e-6)
-    assert cost["storage_amount_month"] == pytest.approx(2 * size / 1e9 * 0.023, abs=1e-6)
-    assert cost["prices"].startswith("given prices, and for the rest list prices of Amazon S3")
-    assert (cost["prices_dated"], cost["currency"]) == ("2027-01", "USD")
 
 
 def test_the_time_counts_from_the_declaration_and_controls_do_not_count(scene: Scene) -> None:
