@@ -66,6 +66,16 @@ def passed(days: int = 0, **changes: Any) -> Json:
         "stages": _stages(declared),
         "backup": _backup(declared),
         "regions": _regions(),
+        **_restored(days),
+        **_afterwards(),
+        **_remembered(),
+    }
+    return drill_record.check({**record, **changes})
+
+
+def _restored(days: int) -> Json:
+    """Where it was restored to, and what was found there."""
+    return {
         "target": {
             "nodes": ["http://10.20.0.11:6333", "http://10.20.0.12:6333", "http://10.20.0.13:6333"],
             "qdrant_version": "1.16.3",
@@ -79,6 +89,12 @@ def passed(days: int = 0, **changes: Any) -> Json:
             {"check": "aliases", "passed": True, "detail": "no alias points to the scratch collection"},
         ],
         "integrity": _integrity(),
+    }
+
+
+def _afterwards() -> Json:
+    """What was tried after the recovery, and what all of it took."""
+    return {
         "controls": [
             {
                 "control": "flipped_byte",
@@ -113,6 +129,12 @@ def passed(days: int = 0, **changes: Any) -> Json:
             "prices": "list prices of Amazon S3 Standard in us-east-1",
             "prices_dated": "2026-11",
         },
+    }
+
+
+def _remembered() -> Json:
+    """What goes beyond this drill, and what repeats it."""
+    return {
         "findings": [],
         "coverage": {
             "protected": ["articles", "images", "products"],
@@ -134,7 +156,6 @@ def passed(days: int = 0, **changes: Any) -> Json:
         ],
         "controls_supported": ["SOC 2 A1.3", "ISO/IEC 27001 A.8.13", "DORA Art. 12", "HIPAA 164.308(a)(7)"],
     }
-    return drill_record.check({**record, **changes})
 
 
 def with_findings(days: int = 0, **changes: Any) -> Json:
