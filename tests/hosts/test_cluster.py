@@ -25,17 +25,22 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
     collection_digest,
     wait_until_ready,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import KEYS, SIZES, copies, fill_key, key_shards, make_sharded
 from tests.conftest import fill
 from tests.hosts.controller import Playbook, addresses, network, on, power, qdrant, repository
+from tests.hosts.reader import Reader
 from tests.proofs import answers, holdings, verify_all, wait_for
 
 SOURCE, TARGET = addresses("source"), addresses("target")
 COLLECTIONS = ("docs", "tenants")
 ALIASES = {"docs-live": "docs", "tenants-live": "tenants"}
 READY_SECONDS = 120.0
+# Lets the archivers run on the source, on one host at a time, or (at_once) on several.
+ARCHIVER, RETENTION = "../molecule/cluster/archiver", "--tags=qdrant_wal_archive_retention"
 BATCH = 20
 # More than anybody writes.
 MILLION = 1_000_000
@@ -224,3 +229,57 @@ def test_a_quiet_cluster_comes_back_on_other_hosts_exactly(nodes: list[Qdrant], 
             assert indexes(target, name) == indexes(nodes[0], name)
         assert target.aliases() == ALIASES
         assert key_shards(target, "tenants") == key_shards(nodes[0], "tenants")
+
+
+def archived(store: Repository) -> Json:
+    """Shard and replica -> the last archived entry, of all logs that are followed; none has a gap."""
+    found = restorable(store, "docs").as_result(utc_now())
+    assert (found["gaps"], found["doubts"]) == ([], [])
+    return {(each["shard"], each["replica"]): each["last_index"] for each in found["shards"]}
+
+
+def replicas_of(nodes: list[Qdrant]) -> set[tuple[int, str]]:
+    clusters = [node.collection_cluster("docs") for node in nodes]
+    return {(shard["shard_id"], str(each["peer_id"])) for each in clusters for shard in each["local_shards"]}
+
+
+def started() -> dict[str, str]:
+    shown = "systemctl show qdrant.service -P ExecMainStartTimestampMonotonic"
+    return {name: on(address, shown).stdout for name, address in SOURCE.items()}
+
+
+def kept_by_a_new_one(node: Qdrant) -> int:
+    """How many closed files of its log a collection keeps that is made now."""
+    node.create_collection("new", {"vectors": {"size": 4, "distance": "Dot"}})
+    try:
+        found: int = node.collection("new")["config"]["wal_config"]["wal_retain_closed"]
+        return found
+    finally:
+        node.delete_collection("new")
+
+
+def test_archivers_follow_every_replica_of_the_cluster(nodes: list[Qdrant], store: Repository) -> None:
+    before = started()
+    run = Playbook(ARCHIVER)
+    assert run.status == 0, run.output[-3000:]
+    assert started() == before, "nothing is known yet that new collections would have to keep"
+    wait_for(lambda: set(archived(store)) == replicas_of(nodes), "each replica in the archive")
+
+
+def test_the_retention_is_raised_with_one_node_away_at_a_time(nodes: list[Qdrant], store: Repository) -> None:
+    more = {"qdrant_wal_archive_outage_minutes": 10, "qdrant_wal_archive_peak_mb_per_second": 1}
+    before, kept = started(), kept_by_a_new_one(nodes[0])
+    together = Playbook(ARCHIVER, "--check", RETENTION, at_once=3, **more)
+    assert together.status == 0, together.output[-3000:]
+    assert together.text.count("closed files from the next restart of qdrant.service on") == 3
+    with Reader(SOURCE, "docs", nodes[0].count("docs")) as reader:
+        run = Playbook(ARCHIVER, RETENTION, **more)
+    assert run.status == 0, run.output[-3000:]
+    assert all(moment != before[name] for name, moment in started().items())
+    assert reader.away == set(SOURCE), "the reader must have seen each node away"
+    assert (reader.most_away, reader.unreadable) == (1, 0)
+    assert {kept_by_a_new_one(node) > kept for node in nodes} == {True}
+    assert Playbook(ARCHIVER, RETENTION, **more).changed == dict.fromkeys(SOURCE, 0)
+    last = archived(store)
+    fill(nodes[1], "docs", 300, SIZES, first_id=4 * MILLION)
+    wait_for(lambda: all(index > last[log] for log, index in archived(store).items()), "what came after the restarts")

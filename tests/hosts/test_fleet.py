@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,11 +24,17 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import newest_committed
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (
+    last_chunk,
+    read_header,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.archivers import archived
 from tests.cluster import make_sharded
 from tests.hosts.controller import Playbook, addresses, generated_key, on, power, qdrant, repository
+from tests.made_backups import with_key
 from tests.proofs import answers, holdings, verify_all, wait_for
 
 # The cluster's name in the store -> its hosts.
@@ -36,7 +43,7 @@ HOSTS = [name for hosts in FLEET.values() for name in hosts]
 ALONE = FLEET["c"]["c1"]
 AGENT_FILES = "/etc/qdrant-dr/config.json /etc/qdrant-dr/credentials.json"
 STAMP = "/var/lib/systemd/timers/stamp-qdrant-dr-backup.timer"
-ARCHIVED = "archived"
+ARCHIVED, KEY_FILE = "archived", "/etc/qdrant-dr/archive.key"
 ARCHIVER = "qdrant-dr-archive-wal.service"
 STORAGE, REQUESTS = "/var/lib/qdrant/storage", "/var/lib/qdrant-dr/state/base-needed"
 # The seal interval of the inventory, and what looking and sending may take.
@@ -346,3 +353,35 @@ def test_a_configuration_that_keeps_more_counts_again() -> None:
         run = Playbook("server", "--limit=alone", "--tags=qdrant_server_configure", **given)
         assert (run.status, run.changed["c1"] > 0) == (0, changes), run.output[-3000:]
         assert kept_by_a_new_one() == 600
+
+
+def archiver(**variables: Any) -> Playbook:
+    """Run the roles of the agent and its archiver on the single node."""
+    run = Playbook("../molecule/fleet/archiver", **variables)
+    assert generated_key() not in run.output
+    return run
+
+
+def test_the_archiver_takes_a_key_from_a_file_that_is_its_alone(stores: dict[str, Repository]) -> None:
+    before = archive(stores)
+    sealing, key = {"agent_encryption": {"client_encryption": {"key_file": KEY_FILE}}}, secrets.token_hex(32)
+    on(ALONE, f"install -o qdrant-dr -g qdrant-dr -m 0640 /dev/null {KEY_FILE} && echo {key} > {KEY_FILE}")
+    assert archiver(**sealing).status == 2
+    exposed = f"The key file {KEY_FILE} can be read or changed by others than its user."
+    # It tries again every now and then.
+    assert (shown("ActiveState"), exposed in " ".join(journal().split())) == ("activating", True), journal()
+    on(ALONE, f"chmod 0600 {KEY_FILE}")
+    run = archiver(**sealing)
+    assert (run.status, shown("ActiveState")) == (0, "active"), run.output[-3000:] + journal()
+    assert archiver(**sealing).changed == {"c1": 0}
+    entry = write_archived()
+    wait_for(lambda: holds(stores, entry), "the entry in the archive")
+    log = restorable(stores["c"], ARCHIVED).timelines[-1].log
+    newest = last_chunk(stores["c"], log)
+    assert newest is not None
+    assert read_header(stores["c"], newest).client_encryption is not None
+    with with_key(stores["c"], key) as opened:
+        assert max(archived(opened, log)) == entry
+    assert archive(stores)["gaps"] == before["gaps"]
+    told = on(ALONE, "journalctl --unit 'qdrant-dr-*'; cat /etc/qdrant-dr/*.json; systemctl cat 'qdrant-dr-*'").stdout
+    assert key not in run.output + told

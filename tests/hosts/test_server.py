@@ -5,21 +5,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import (
-    DrError,
     QdrantUnauthorized,
     QdrantUnreachable,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from tests.hosts.controller import Playbook, addresses, generated_key, on, power, qdrant
+from tests.hosts.reader import Reader
 
 HOSTS = addresses("qdrant")
 POINTS = 300
@@ -49,43 +47,6 @@ def products() -> str:
     points = [{"id": i, "vector": [i, 1, 2, 3], "payload": {"sku": i}} for i in range(POINTS)]
     first.call("PUT", "/collections/products/points", json={"points": points}, params={"wait": "true"})
     return "products"
-
-
-@dataclass
-class Reader:
-    """Counts a collection's points through every node, again and again, while in its `with` block."""
-
-    collection: str
-    moments: int = 0
-    unreadable: int = 0
-    most_away: int = 0
-    away: set[str] = field(default_factory=set)
-    _stop: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Reader:
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _read(self) -> None:
-        while not self._stop.wait(0.05):
-            away = {name for name in HOSTS if not self._answers(name)}
-            self.moments += 1
-            self.unreadable += len(away) == len(HOSTS)
-            self.most_away = max(self.most_away, len(away))
-            self.away |= away
-
-    def _answers(self, name: str) -> bool:
-        body = {"exact": True}
-        try:
-            found = node(name, timeout=2).call("POST", f"/collections/{self.collection}/points/count", json=body)
-        except DrError:
-            return False
-        return bool(found["count"] == POINTS)
 
 
 def started(name: str) -> str:
@@ -181,7 +142,7 @@ def test_check_mode_tells_what_would_change_and_changes_nothing(products: str) -
 
 def test_a_change_restarts_one_node_at_a_time_while_the_collection_stays_readable(products: str) -> None:
     before = {name: started(name) for name in HOSTS}
-    with Reader(products) as reader:
+    with Reader(HOSTS, products, POINTS) as reader:
         run = Playbook("server", CONFIGURE, qdrant_server_performance={"max_search_threads": 2})
     assert run.status == 0, run.output[-2000:]
     assert all(started(name) != before[name] for name in HOSTS)
@@ -192,7 +153,7 @@ def test_a_change_restarts_one_node_at_a_time_while_the_collection_stays_readabl
 
 def test_existing_collections_keep_their_retention_until_asked(products: str) -> None:
     assert {retained(name, products) for name in HOSTS} == {50}
-    with Reader(products) as reader:
+    with Reader(HOSTS, products, POINTS) as reader:
         run = Playbook("server", "--tags=qdrant_server_wal_existing", **LONGER_LOG)
     assert run.status == 0, run.output[-2000:]
     assert {retained(name, products) for name in HOSTS} == {60}
