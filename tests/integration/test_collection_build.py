@@ -60,6 +60,7 @@ MODULES = {
     "drill_info",
     "drill_recover",
     "drill_report",
+    "failover",
     "node_info",
     "restore",
     "restore_points",

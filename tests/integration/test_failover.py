@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.fai
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_mark import half_restored
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.cluster import start_cluster
 from tests.conftest import discard, fill
 from tests.followed import followed_collections
 from tests.proofs import holdings, state_of
@@ -357,3 +359,22 @@ def test_a_write_to_the_standby_keeps_home_from_serving(away: Scene) -> None:
     assert [record["failed_stage"] for record in records] == ["publish", "verify"]
     assert "digest" in records[1]["failure"]["detail"]
     assert not {f"{name}-live" for name in away.names} & {*away.home.aliases()}
+
+
+def test_a_cluster_takes_over_and_gives_back(scene: Scene, tmp_path: Path) -> None:
+    name = scene.names[0]
+    with start_cluster(tmp_path, 3) as cluster:
+        away = FailoverRequest(FAILOVER, scene.drills(name, replication_factor=2), PROVED)
+        [record] = fail_over(cluster.nodes, [scene.repository], away)
+        assert record["verdict"] == "PASS", record["findings"]
+        assert len(record["target"]["nodes"]) == 3
+        assert {node.aliases()[f"{name}-live"] for node in cluster.nodes} == {name}
+        fill(cluster.nodes[1], name, 60, {"text": 16, "image": 8}, first_id=1000)
+        there = points_of(cluster.nodes[2], name)
+        scene.home.delete_collection(name)
+        checks = CheckRequest(cluster.nodes[0], quiet=True)
+        drills = scene.drills(name, checks=checks, target_kind="home", replication_factor=1)
+        [record] = fail_over([scene.home], [scene.other], FailoverRequest(FAILBACK, drills, NO_WORD, cluster.nodes))
+    assert record["verdict"] == "PASS", record["findings"]
+    assert len(there) == 260
+    assert points_of(scene.home, name) == there

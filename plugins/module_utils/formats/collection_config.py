@@ -38,6 +38,12 @@ def create_body(config: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def comparable(config: dict[str, Any]) -> dict[str, Any]:
+    """The ``config`` as every node tells it: of metadata that is empty again, as after a restore, one and the same node
+    says now that it is ``{}`` and now nothing."""
+    return {name: value for name, value in config.items() if name != "metadata" or value}
+
+
 def is_custom_sharded(config: dict[str, Any]) -> bool:
     """Whether shards are made by shard key."""
     return config["params"].get("sharding_method") == "custom"

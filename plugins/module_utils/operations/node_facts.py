@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import QdrantError, QdrantUnauthorized, QdrantUnreachable
 from ..formats.canonical import canonical
-from ..formats.collection_config import point_bytes
+from ..formats.collection_config import comparable, point_bytes
 from ..stores.qdrant import Qdrant
 
 Json = dict[str, Any]
@@ -113,5 +113,5 @@ def _collection(qdrant: Qdrant, collection: str) -> Json:
             if shard["state"] != "Active"
         ],
         "transfers": len(placed["shard_transfers"]),
-        "config_sha256": hashlib.sha256(canonical(config)).hexdigest(),
+        "config_sha256": hashlib.sha256(canonical(comparable(config))).hexdigest(),
     }

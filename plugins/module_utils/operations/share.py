@@ -25,7 +25,7 @@ from ..errors import (
 )
 from ..formats import layout
 from ..formats.backup_plan import quorum_fault
-from ..formats.collection_config import payload_indexes
+from ..formats.collection_config import comparable, payload_indexes
 from ..formats.shard_archive import ShardArchive, ShardSplitter
 from ..formats.shares import KIND, SCHEMA_VERSION
 from ..stores.node_files import ack_indexes, snapshot_file
@@ -386,7 +386,7 @@ def read_collection(qdrant: Qdrant, collection: str, shards: list[int] | None) -
             "Name a node that has every shard Active, or wait until the cluster has settled.",
         )
     return {
-        "config": info["config"],
+        "config": comparable(info["config"]),
         "payload_indexes": payload_indexes(info),
         "aliases": sorted(alias for alias, target in aliases.items() if target == collection),
         "shards": {number: local[number] for number in wanted},

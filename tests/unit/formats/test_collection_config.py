@@ -148,3 +148,10 @@ def test_names_of_all_vectors() -> None:
         "b",
     ]
     assert config.vector_names({"params": {"vectors": {}, "sparse_vectors": {"s": {}}}}) == ["s"]
+
+
+def test_nodes_that_tell_of_empty_metadata_or_not_tell_the_same() -> None:
+    bare = {name: value for name, value in RECORDED.items() if name != "metadata"}
+    assert config.comparable({**bare, "metadata": {}}) == config.comparable({**bare, "metadata": None}) == bare
+    full = {**bare, "metadata": {"owner": "search"}}
+    assert config.comparable(full) == full
