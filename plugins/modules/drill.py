@@ -249,7 +249,7 @@ options:
     type: bool
     default: false
 seealso:
-  - module: vectorops.qdrant_dr.drill_due
+  - module: vectorops.qdrant_dr.drill_info
   - module: vectorops.qdrant_dr.drill_recover
   - module: vectorops.qdrant_dr.drill_report
   - module: vectorops.qdrant_dr.restore

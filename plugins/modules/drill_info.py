@@ -36,9 +36,14 @@ options:
     description: Within how many days each protected collection should be drilled.
     type: int
     default: 30
+  every_days:
+    description:
+      - How often there is a run that drills, in days. A run then takes RV(turn), the share C(every_days / days) of the
+        protected collections.
+    type: int
   protected:
     description:
-      - Names of the collections that should be drilled.
+      - Names of the collections that should be drilled, or V(all) alone.
       - By default those that have a committed backup; with O(collection) only that one.
     type: list
     elements: str
@@ -52,6 +57,15 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: See which collections the weekly run has to drill
+  vectorops.qdrant_dr.drill_info:
+    days: 30
+    every_days: 7
+    limit: 1
+    repositories:
+      - {bucket: qdrant-backups-eu, cluster: production, region: eu-central-1}
+  register: drills
+
 - name: Find the collections that are due for a drill
   vectorops.qdrant_dr.drill_info:
     days: 30
@@ -66,6 +80,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+turn:
+  description:
+    - The protected collections that a run has to drill now, so that each is drilled within O(days). These are first
+      those that never were, then those whose last drill is the longest ago.
+  returned: success with O(every_days)
+  type: list
+  elements: str
+  sample: [articles]
 drills:
   description: The drills, and among them failovers and failbacks, newest first.
   returned: success
@@ -221,6 +243,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_reposi
     opened_regions,
     repositories_option,
     repository_option,
+    wanted_collections,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drills import DrillQuery, list_drills
@@ -232,8 +255,8 @@ def query_of(params: dict[str, Any]) -> DrillQuery:
         if params[name] is not None and params[name] < 1:
             raise InvalidInput(f"{name} is {params[name]}.", "Give 1 or more.")
     collection = params["collection"] and collection_names([params["collection"]])[0]
-    protected = None if params["protected"] is None else collection_names(params["protected"])
-    return DrillQuery(collection, params["limit"], params["days"], protected, params["record"])
+    protected = None if params["protected"] is None else wanted_collections(params["protected"])
+    return DrillQuery(collection, params["limit"], params["days"], protected, params["record"], params["every_days"])
 
 
 def drills(params: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -251,6 +274,7 @@ def main() -> None:
             "collection": {"type": "str"},
             "limit": {"type": "int"},
             "days": {"type": "int", "default": 30},
+            "every_days": {"type": "int"},
             "protected": {"type": "list", "elements": "str"},
             "record": {"type": "bool", "default": False},
         },

@@ -56,7 +56,6 @@ MODULES = {
     "bucket_check",
     "collection_check",
     "drill",
-    "drill_due",
     "drill_info",
     "drill_recover",
     "drill_report",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules drill and drill_due as playbooks use them."""
+"""The module drill, and what drill_info has to drill next, as playbooks use them."""
 
 from __future__ import annotations
 
@@ -150,9 +150,10 @@ def test_what_is_due_goes_by_the_records_of_all_regions(
     for name, day, region in [*drilled, ("c", today - 99, repository)]:
         report = made_drills.passed(day, collection=name)
         run_module("drill_report", {"record": report, "repositories": [as_option(region.location)]})
-    asked = {"repositories": [as_option(each.location) for each in (repository, standby)], "within_days": 30}
-    found = run_module("drill_due", {**asked, "every_days": 15})
-    assert (found["due"], found["late"]) == (["d", "c"], ["c", "d"])
-    assert run_module("drill_due", {**asked, "collections": ["a"], "every_days": 30})["due"] == ["a"]
-    refused = run_module("drill_due", {**asked, "every_days": 31})
+    asked = {"repositories": [as_option(each.location) for each in (repository, standby)], "days": 30, "limit": 1}
+    found = run_module("drill_info", {**asked, "every_days": 15})
+    assert (found["turn"], found["due"]) == (["d", "c"], ["d", "c"])
+    assert run_module("drill_info", {**asked, "protected": ["a"], "every_days": 30})["turn"] == ["a"]
+    assert run_module("drill_info", {**asked, "protected": ["all"], "every_days": 30})["turn"] == ["d", "c", "b", "a"]
+    refused = run_module("drill_info", {**asked, "every_days": 31})
     assert refused["failure"]["code"] == "invalid_input"

@@ -227,8 +227,8 @@ def test_a_failover_is_listed_and_is_no_drill(repository: Repository, run_module
         ("products", "drill"),
     ]
     assert listed["due"] == ["docs"]
-    asked = {"repositories": [as_option(repository.location)], "within_days": 30, "every_days": 30}
-    assert run_module("drill_due", asked)["late"] == ["docs"]
+    turn = run_module("drill_info", options(repository, limit=1, every_days=30))["turn"]
+    assert turn == ["docs", "products"], "it was never drilled"
     index = run_module("drill_report", options(repository, state="index"))
     assert (index["drills"], index["due"]) == (1, ["docs"])
 

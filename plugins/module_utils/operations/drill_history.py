@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose turn it is, by the drills that are on record."""
+"""What was drilled lately, by the drills that are on record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..formats.drill_schedule import coverage, due
+from ..formats.drill_schedule import coverage
 from ..stores.repository import Repository
 from .drills import find_drills, last_drills, protected_collections
 
@@ -21,16 +21,6 @@ def coverage_of(regions: Sequence[Repository], now: datetime, days: int, drilled
     names = protected_collections(regions)
     last = _recorded(regions, names) | dict.fromkeys(drilled, now)
     return {"protected": names, "drilled_within": coverage(last, now, timedelta(days=days)), "days": days}
-
-
-def due_collections(
-    regions: Sequence[Repository], collections: Sequence[str] | None, within_days: int, every_days: int, now: datetime
-) -> Json:
-    """What the module ``drill_due`` returns; ``collections``: None for all that have a backup."""
-    last = _recorded(regions, protected_collections(regions) if collections is None else collections)
-    within = timedelta(days=within_days)
-    late = sorted(name for name, drilled in coverage(last, now, within).items() if drilled is None)
-    return {"due": due(last, now, within, timedelta(days=every_days)), "late": late}
 
 
 def _recorded(regions: Sequence[Repository], collections: Collection[str]) -> dict[str, datetime | None]:

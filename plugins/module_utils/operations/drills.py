@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..errors import IntegrityError, ObjectNotFound, StoreError
-from ..formats import drill_record, layout
+from ..formats import drill_record, drill_schedule, layout
 from ..formats.drill_kind import kind_of
-from ..formats.drill_schedule import coverage
 from ..stores.repository import Repository
 from .catalogue import READERS, collections_of, committed_ids
 from .regions_catalogue import nobody_answered
@@ -45,6 +44,7 @@ class DrillQuery:
     """What to list: the drills of ``collection`` (None: of all), the newest ``limit`` of each.
 
     ``days``: within which each of ``protected`` (None: what has a backup) should be drilled. ``whole``: with records.
+    ``every_days``: how often there is a run, None where it is not asked what one has to take.
     """
 
     collection: str | None
@@ -52,6 +52,7 @@ class DrillQuery:
     days: int
     protected: Sequence[str] | None
     whole: bool = False
+    every_days: int | None = None
 
 
 def list_drills(regions: Sequence[Repository], query: DrillQuery, now: datetime) -> Json:
@@ -62,7 +63,12 @@ def list_drills(regions: Sequence[Repository], query: DrillQuery, now: datetime)
     if protected is None:
         protected = protected_collections(regions) if query.collection is None else [query.collection]
     coverage, due = coverage_of(records, protected, query.days, now)
+    turn = {}
+    if query.every_days is not None:
+        last, within = last_drills(records, protected), timedelta(days=query.days)
+        turn = {"turn": drill_schedule.due(last, now, within, timedelta(days=query.every_days))}
     return {
+        **turn,
         "drills": [_listed(record, found, query.whole) for record in records],
         "due": due,
         "coverage": coverage,
@@ -212,7 +218,7 @@ def coverage_of(records: Sequence[Json], protected: Sequence[str], days: int, no
     A drill counts whatever its verdict was. ``now`` is aware.
     """
     last = last_drills(records, protected)
-    within = coverage(last, now, timedelta(days=days))
+    within = drill_schedule.coverage(last, now, timedelta(days=days))
     long_ago = datetime.min.replace(tzinfo=now.tzinfo)
     due = sorted((name for name in protected if within[name] is None), key=lambda name: (last[name] or long_ago, name))
     return {"protected": list(protected), "drilled_within": within, "days": days}, due
