@@ -16,8 +16,9 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.drill_playbook import ROOT, DrillPlaybook
+from tests.drill_playbook import DrillPlaybook
 from tests.made_backups import as_option
+from tests.playbook_process import ROOT
 from tests.stub_command import StubCommands
 from tools.servers import QdrantServer
 
@@ -57,6 +58,7 @@ def scene(
         "qdrant_drill_url": qdrant.connection.url,
         "qdrant_drill_source": {"url": keyed_qdrant.url, "api_key": keyed_qdrant.read_only_key},
         "qdrant_drill_min_copies": 1,
+        "qdrant_drill_journal": str(tmp_path / "journal"),
     }
     return DrillPlaybook(tmp_path, production, variables)
 
