@@ -34,10 +34,7 @@ class Repository:
     """Objects of one repository."""
 
     def __init__(self, location: StoreLocation, max_attempts: int = 5, requests: RequestCount | None = None) -> None:
-        """``max_attempts`` counts the tries of one request (first one included). Nothing is contacted yet.
-
-        ``requests``: what to count in, by default its own.
-        """
+        """``max_attempts``: tries of one request, with the first; ``requests``: to count in. Nothing is contacted yet."""
         self.location = location
         self.name = location.name
         self._pace = Pace(parse_rate(location.bandwidth_limit)) if location.bandwidth_limit else None
@@ -367,8 +364,6 @@ class Repository:
                 CopySourceRange=f"bytes={first}-{end - 1}",
             )
         return StoredPart(number, answer["CopyPartResult"]["ETag"], answer["CopyPartResult"].get("ChecksumSHA256"))
-
-    # -- encryption, keys, pages
 
     def verify_encryption(self, info: ObjectInfo) -> None:
         """Raises EncryptionRefused if encryption was asked for and ``info`` (of ``head``) does not show it."""
