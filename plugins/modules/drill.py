@@ -29,6 +29,7 @@ description:
 extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
   - vectorops.qdrant_dr.qdrant
+  - vectorops.qdrant_dr.recovering
   - vectorops.qdrant_dr.repository.sources
 attributes:
   check_mode:
@@ -68,31 +69,14 @@ options:
     description:
       - When it happened. By default O(declared_at), and with V(bad_deploy) O(to_time).
     type: str
-  to_time:
-    description:
-      - Go back to this time (ISO 8601 with UTC offset or C(Z)). Without an archived log, that is the newest backup
-        that was finished by then.
-      - By default, everything that there is comes back.
-    type: str
   operator:
     description: Who runs the drill. By default the user of the module's process.
     type: str
-  reason:
-    description: Why.
-    type: str
-    default: ""
   trigger:
     description: Whether somebody has started it, or a schedule.
     type: str
     choices: [manual, scheduled]
     default: manual
-  approver:
-    description: Who has approved it.
-    type: str
-  scope:
-    description: What the whole run is about, in words.
-    type: str
-    default: ""
   run_id:
     description: The same for all drills of one run. By default that of the drill.
     type: str
@@ -140,11 +124,6 @@ options:
       - The file C(<drill_id>.json) stays. Remove it once the report is stored, as the role
         C(vectorops.qdrant_dr.qdrant_drill) does.
     type: path
-  node_urls:
-    description: Addresses of all other nodes of the target's cluster.
-    type: list
-    elements: str
-    default: []
   source:
     description:
       - A node of production, to prove that the target is another cluster, and to compare with. Only reading is
@@ -190,25 +169,9 @@ options:
       - The digest that the points must have, as M(vectorops.qdrant_dr.collection_check) returned it.
       - Without it, that every part has matched its SHA-256 in the manifest is the proof.
     type: str
-  recall_tolerance:
-    description: How far recall may be below what was recorded with the backup, of 1.
-    type: float
-    default: 0.01
-  max_query_seconds:
-    description: The longest that the first right answer may take. By default it is only measured.
-    type: float
   replication_factor:
     description: Replication factor of the scratch collection. By default the recorded one.
     type: int
-  storage_path:
-    description:
-      - Qdrant's storage directory on this host, to check that there is room, and to upload two shards at a
-        time to a single node where there is for both. It is only read.
-    type: path
-  ready_timeout:
-    description: Seconds to wait for all replicas to be Active and the status to be green.
-    type: float
-    default: 3600.0
   min_copies:
     description: In how many of O(sources) the backup has to be. Fewer are a finding.
     type: int

@@ -29,6 +29,7 @@ description:
 extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
   - vectorops.qdrant_dr.qdrant
+  - vectorops.qdrant_dr.recovering
   - vectorops.qdrant_dr.repository.recovery
 attributes:
   check_mode:
@@ -83,26 +84,9 @@ options:
       - When the failure happened, and in a failback when writes were stopped. By default O(declared_at), and with
         O(scenario=bad_deploy) O(to_time).
     type: str
-  to_time:
-    description:
-      - Go back to this time (ISO 8601 with UTC offset or C(Z)). Without an archived log, that is the newest backup
-        that was finished by then.
-      - By default, everything that there is comes back.
-    type: str
   operator:
     description: Who declares it. By default the user of the module's process.
     type: str
-  reason:
-    description: Why.
-    type: str
-    default: ""
-  approver:
-    description: Who has approved it.
-    type: str
-  scope:
-    description: What the whole run is about, in words.
-    type: str
-    default: ""
   run_id:
     description: The same for all records of one run. By default each has its own.
     type: str
@@ -111,30 +95,9 @@ options:
     type: list
     elements: str
     default: []
-  node_urls:
-    description: Addresses of all other nodes of the target's cluster.
-    type: list
-    elements: str
-    default: []
-  recall_tolerance:
-    description: How far recall may be below what was recorded with the backup, of 1.
-    type: float
-    default: 0.01
-  max_query_seconds:
-    description: The longest that the first right answer may take. By default it is only measured.
-    type: float
   replication_factor:
     description: Replication factor of the restored collections. By default the recorded one.
     type: int
-  storage_path:
-    description:
-      - Qdrant's storage directory on this host, to check that there is room, and to upload two shards at a
-        time to a single node where there is for both. It is only read.
-    type: path
-  ready_timeout:
-    description: Seconds to wait for all replicas to be Active and the status to be green.
-    type: float
-    default: 3600.0
   source:
     description:
       - In a failover a node of the old cluster, to prove that the target is another one. It need not answer.

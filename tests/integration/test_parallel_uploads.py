@@ -36,15 +36,16 @@ class Uploads:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._lock = Lock()
         self._now = self.most = self.all = 0
-        self._upload = Qdrant.upload_shard_snapshot
-        monkeypatch.setattr(Qdrant, "upload_shard_snapshot", lambda *given: self._counted(*given))
+        upload = Qdrant.upload_shard_snapshot
 
-    def _counted(self, *given: Any) -> None:
-        self._count(1)
-        try:
-            self._upload(*given)
-        finally:
-            self._count(-1)
+        def counted(*given: Any) -> None:
+            self._count(1)
+            try:
+                upload(*given)
+            finally:
+                self._count(-1)
+
+        monkeypatch.setattr(Qdrant, "upload_shard_snapshot", counted)
 
     def _count(self, change: int) -> None:
         with self._lock:
@@ -75,7 +76,7 @@ def made(qdrant: Qdrant, repository: Repository, name: str) -> Manifest:
     return read_manifest(repository, name, back_up(qdrant, repository, BackupRequest(name))["backup_id"])[0]
 
 
-@pytest.mark.parametrize(("room", "most"), [(None, 2), (3.5, 1), ("not told", 1)], ids=lambda value: str(value))
+@pytest.mark.parametrize(("room", "most"), [(None, 2), (3.5, 1), ("not told", 1)], ids=str)
 def test_as_many_as_have_room(
     qdrant: Qdrant,
     qdrant_server: QdrantServer,

@@ -34,7 +34,7 @@ class Repository:
     """Objects of one repository."""
 
     def __init__(self, location: StoreLocation, max_attempts: int = 5, requests: RequestCount | None = None) -> None:
-        """``max_attempts``: tries of one request, with the first; ``requests``: to count in. Nothing is contacted yet."""
+        """``max_attempts``: tries of one request, with the first; ``requests``: to count in. Contacts nothing yet."""
         self.location = location
         self.name = location.name
         self._pace = Pace(parse_rate(location.bandwidth_limit)) if location.bandwidth_limit else None
