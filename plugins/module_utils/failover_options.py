@@ -134,6 +134,7 @@ def _drill(params: Json, name: str, source: Sequence[Qdrant], now: datetime, ans
     one = {each: params[each] for each in (*_AS_DRILL, "scenario", "sla", "sources", "min_copies")}
     fixed: Json = {"trigger": "manual", "together": [], "broke": None, "within_days": None, "shared_credentials": False}
     fixed |= {"source": None, "source_quiet": False, "expect_digest": None, "collection": name}
+    fixed |= {"journal": None, "prices": None}
     fixed["target"] = params["targets"].get(name, name)
     fixed["target_kind"] = "home" if params["kind"] == FAILBACK.name else "standby"
     request = drill_request({**one, **fixed}, now, ansible_version)
