@@ -362,6 +362,7 @@ def archiver(**variables: Any) -> Playbook:
     return run
 
 
+@pytest.mark.timeout(900)
 def test_the_archiver_takes_a_key_from_a_file_that_is_its_alone(stores: dict[str, Repository]) -> None:
     before = archive(stores)
     sealing, key = {"agent_encryption": {"client_encryption": {"key_file": KEY_FILE}}}, secrets.token_hex(32)
@@ -373,7 +374,6 @@ def test_the_archiver_takes_a_key_from_a_file_that_is_its_alone(stores: dict[str
     on(ALONE, f"chmod 0600 {KEY_FILE}")
     run = archiver(**sealing)
     assert (run.status, shown("ActiveState")) == (0, "active"), run.output[-3000:] + journal()
-    assert archiver(**sealing).changed == {"c1": 0}
     entry = write_archived()
     wait_for(lambda: holds(stores, entry), "the entry in the archive")
     log = restorable(stores["c"], ARCHIVED).timelines[-1].log
