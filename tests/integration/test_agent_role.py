@@ -233,6 +233,7 @@ def test_the_archiver_is_set_up_beside_the_agent(
     assert config.repository.client_encryption == ClientEncryption(key_file="/etc/backup.key"), "what backups have"
     assert (archived.storage_path, archived.collections) == (str(qdrant_server.storage_path), None)
     assert (archived.spool_path, archived.poll_interval) == (str(host / "state" / "spool"), 1.0)
+    assert archived.outage_minutes == 5
     units = [host / "qdrant-dr-archive-wal.service", host / "qdrant-dr-base-needed.path"]
     backups = [host / "qdrant-dr-backup.service", host / "qdrant-dr-backup-requested.service"]
     checked = subprocess.run(
@@ -255,6 +256,11 @@ def test_the_archiver_is_set_up_beside_the_agent(
     assert "\nUnit=qdrant-dr-backup-requested.service\n" in units[1].read_text()
     assert "/qdrant-dr backup --requested --config " in backups[1].read_text()
     assert "\nAfter=qdrant-dr-backup-requested.service\n" in backups[0].read_text()
+    # It goes on with what it has read when it began: another configuration of the agent is another unit.
+    os.utime(host / "etc" / "credentials.json", (1, 1))
+    again = play(host, given, role=ARCHIVER)
+    assert again[:2] == (0, 1), again[2]
+    assert units[0].read_text() != service
 
 
 def test_the_archiver_needs_the_agent(host: Path) -> None:
