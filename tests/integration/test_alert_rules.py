@@ -24,6 +24,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal
     metrics,
 )
 from tools.promtool import promtool_binary
+from tools.servers import ServerError
 
 RULES = Path(__file__).resolve().parents[2] / "extensions" / "monitoring" / "prometheus-rules.yml"
 DAY = 86400.0
@@ -170,7 +171,10 @@ def evaluated(folder: Path, rules_file: Path) -> subprocess.CompletedProcess[str
     made = {"rule_files": [str(rules_file)], "evaluation_interval": "1h", "tests": list(cases())}
     file = folder / "tests.yml"
     file.write_text(yaml.safe_dump(made, sort_keys=False), encoding="utf-8")
-    command = [str(promtool_binary()), "test", "rules", str(file)]
+    try:
+        command = [str(promtool_binary()), "test", "rules", str(file)]
+    except ServerError as error:
+        pytest.skip(f"promtool cannot be had here: {error}")
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
