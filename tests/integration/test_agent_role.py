@@ -9,6 +9,7 @@ Users and running timers need a host of their own; everything else is real.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shutil
 import stat
