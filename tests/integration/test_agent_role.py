@@ -288,6 +288,7 @@ def test_new_collections_are_made_to_keep_what_an_outage_takes(host: Path, qdran
     assert less[:2] == (0, 0), less[2]
     (host / "qdrant.yaml").write_text("storage: {wal: {wal_capacity_mb: 64, wal_retain_closed: 14}}")
     more = play(host, given | {"qdrant_wal_archive_outage_minutes": 20}, "--diff", role=ARCHIVER)
-    assert (more[0], more[1]) == (0, 1), more[2]
+    # The archiver is told, too, how long an outage has to be bridged.
+    assert (more[0], more[1]) == (0, 2), more[2]
     assert "-Environment=QDRANT__STORAGE__WAL__WAL_RETAIN_CLOSED=13\n+Environment" in more[2]
     assert dropin.read_text().endswith("=24\n")
