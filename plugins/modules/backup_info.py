@@ -16,7 +16,7 @@ description:
   - Tells how old the newest one is, and whether that meets a recovery point objective (RPO).
   - What an interrupted backup has left is not listed as a backup, but named as uncommitted.
   - Of several repositories, one that cannot be reached costs one O(repositories[].connect_timeout), is named in
-    RV(unreachable), and leaves the others to be listed.
+    RV(unreachable_regions), and leaves the others to be listed.
 extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
   - vectorops.qdrant_dr.repository.info
@@ -261,7 +261,7 @@ regions:
       newest: 20261121T020000Z-d4e5f6
       age_seconds: 91425.114
       rpo_met: false
-unreachable:
+unreachable_regions:
   description: Repositories that could not be read, and why.
   returned: success
   type: list

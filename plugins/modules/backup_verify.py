@@ -248,7 +248,7 @@ findings:
       reason: its bytes do not have the SHA-256 of the manifest
       healthy: [qdrant-backups-eu]
       repaired: true
-unreachable:
+unreachable_regions:
   description: Repositories that could not be asked to the end, and why.
   returned: always, once the options were accepted
   type: list

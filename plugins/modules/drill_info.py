@@ -204,7 +204,7 @@ damaged:
   type: list
   elements: dict
   sample: []
-unreachable:
+unreachable_regions:
   description: Repositories that could not be read, each with its C(region) and the C(reason).
   returned: success
   type: list

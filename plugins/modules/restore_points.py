@@ -131,7 +131,7 @@ unchanged:
   returned: success, or failure once points were compared
   type: int
   sample: 0
-skipped:
+kept:
   description: How many were there otherwise than then, and were left so by O(mode=only_missing).
   returned: success, or failure once points were compared
   type: int
@@ -148,7 +148,7 @@ points:
   sample:
     restored: [17, 18]
     unchanged: []
-    skipped: [5c56c793-69f3-4fbf-87e6-c4bf54c28c26]
+    kept: [5c56c793-69f3-4fbf-87e6-c4bf54c28c26]
     missing: []
 differing:
   description: The ids of the points that did not read back as they were written.

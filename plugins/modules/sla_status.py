@@ -146,7 +146,7 @@ collections:
       type: list
       elements: dict
       returned: always
-unreachable:
+unreachable_regions:
   description: Repositories that could not be read, and why.
   returned: success
   type: list

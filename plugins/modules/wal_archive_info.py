@@ -275,7 +275,7 @@ archives:
         inexact: {without_payload: 3}
         inexact_before: "2026-11-24T08:02:11.310224Z"
       doubts: []
-unreachable:
+unreachable_regions:
   description: Repositories that could not be read, and why.
   returned: success
   type: list

@@ -106,7 +106,7 @@ def test_a_lost_cluster_comes_back_on_hosts_that_had_nothing(digest: str, tmp_pa
     assert on(FRESH["node3"], "test -e /usr/local/bin/qdrant").returncode == 1
     run, record = drill(tmp_path, "cluster_lost", digest, qdrant_drill_group="fresh")
     assert run.status == 0, run.output[-3000:]
-    assert (record["verdict"], record["findings"]) == ("PASS", [])
+    assert record["verdict"] == "PASS", record["findings"]
     assert record["target"]["kind"] == "fresh"
     assert len(fresh_node().cluster()["peers"]) == 2
     assert record["backup"]["points"] == POINTS
@@ -120,7 +120,7 @@ def test_a_lost_region_is_made_up_for_by_the_second(digest: str, tmp_path: Path)
     take_down("first")
     run, record = drill(tmp_path, "region_lost", digest)
     assert run.status == 0, run.output[-3000:]
-    assert (record["verdict"], record["findings"]) == ("PASS", [])
+    assert record["verdict"] == "PASS", record["findings"]
     assert record["backup"]["restored_from"] == ["store"]
     assert integrity(record)["digest"] is True
     with repository("source") as second:

@@ -81,7 +81,7 @@ def test_an_unreachable_region_leaves_the_others_to_be_verified(
     tried = agent(NOWHERE, gone, regions[1]).runs("verify", "--json")
     assert tried.returncode == 1
     result = json.loads(tried.stdout)
-    assert [entry["region"] for entry in result["unreachable"]] == ["primary"]
+    assert [entry["region"] for entry in result["unreachable_regions"]] == ["primary"]
     assert {entry["regions"][1]["verdict"] for entry in result["backups"]} == {"good"}
     assert len([key for key in holdings(regions[1]) if key.startswith("docs/verified/")]) == len(DAYS)
 

@@ -203,7 +203,7 @@ def test_drills_are_listed_from_all_regions_and_say_what_is_due(
     assert run_module("drill_info", options(repository, protected=["new"], days=90))["due"] == ["new"]
     half = options(repository)
     half["repositories"].append(unreachable(repository))
-    assert [each["region"] for each in run_module("drill_info", half)["unreachable"]] == ["gone"]
+    assert [each["region"] for each in run_module("drill_info", half)["unreachable_regions"]] == ["gone"]
     for wrong in ({"limit": 0}, {"days": 0}, {"collection": "a/b"}):
         assert run_module("drill_info", options(repository, **wrong))["failure"]["code"] == "invalid_input"
 

@@ -79,6 +79,17 @@ def test_every_collection_is_drilled_on_a_standby_with_hooks(
     assert later.total_seconds() >= sum(stage["seconds"] for stage in first["stages"]), "measured as if it were alone"
 
 
+def test_a_region_that_is_really_gone_keeps_no_drill_from_the_other_one(scene: DrillPlaybook) -> None:
+    [there] = scene.variables["qdrant_drill_sources"]
+    gone = {**there, "name": "gone", "endpoint_url": "http://127.0.0.1:9"}
+    given = {"qdrant_drill_scenario": "region_lost", "qdrant_drill_collections": [scene.production.collections()[0]]}
+    status, output, [record] = scene.drills(**given, qdrant_drill_sources=[gone, there])
+    assert status == 0, output
+    assert "unreachable=0" in output
+    assert record["verdict"] != "FAIL", record["findings"]
+    assert record["backup"]["restored_from"] == [there["name"]]
+
+
 def test_a_page_of_all_drills_that_cannot_be_written_is_said_after_the_verdicts(
     scene: DrillPlaybook, tmp_path: Path
 ) -> None:

@@ -72,7 +72,7 @@ def test_the_regions_make_one_catalogue(repository: Repository, standby: Reposit
         ("primary", WEDNESDAY, True),
         ("standby", TUESDAY, False),
     ]
-    assert found["unreachable"] == []
+    assert found["unreachable_regions"] == []
 
 
 def test_a_region_that_is_gone_costs_one_connect_timeout(silent: Repository, standby: Repository) -> None:
@@ -86,7 +86,7 @@ def test_a_region_that_is_gone_costs_one_connect_timeout(silent: Repository, sta
         # To try it five times, as a single repository is, takes five timeouts and the pauses between.
         assert time.monotonic() - began < 3 * TIMEOUT
     found = read_catalogue([silent, standby], CatalogueRequest(), NOW)
-    assert [each["region"] for each in found["unreachable"]] == ["gone"]
+    assert [each["region"] for each in found["unreachable_regions"]] == ["gone"]
     with pytest.raises(errors.StoreUnreachable, match="Cannot reach"):
         read_catalogue([silent, silent], CatalogueRequest(), NOW)
 
@@ -127,6 +127,6 @@ def test_the_module_lists_several_regions(
     regions = [as_option(each.location) for each in (silent, repository, standby)]
     result = run_module("backup_info", {"repositories": regions, "collection": "docs", "rpo": "1h"})
     assert (result["newest"], result["rpo_met"], result["backups"][0]["regions"]) == (MONDAY, False, ["standby"])
-    assert [each["region"] for each in result["unreachable"]] == ["gone"]
+    assert [each["region"] for each in result["unreachable_regions"]] == ["gone"]
     both = run_module("backup_info", {"repositories": regions, "repository": regions[0]})
     assert "mutually exclusive" in both["msg"]

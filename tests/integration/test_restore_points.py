@@ -127,7 +127,7 @@ def test_a_deleted_customer_comes_back_alone(
     result = run_module("restore_points", params, diff=True)
 
     for each in (planned, result):
-        assert (each["changed"], each["restored"], each["skipped"], each["missing"]) == (True, len(customer), 0, 0)
+        assert (each["changed"], each["restored"], each["kept"], each["missing"]) == (True, len(customer), 0, 0)
         assert set(each["points"]["restored"]) == customer
         assert (each["collection"], each["backup_id"], each["scratch"]) == (name, made["backup_id"], None)
         assert each["diff"]["before"] == ""
@@ -156,12 +156,12 @@ def test_a_point_that_is_there_is_left_alone_or_overwritten_as_asked(
 
     params = options(qdrant, repository, name, ids=ids, batch_size=2)
     result = run_module("restore_points", params)
-    assert result["points"] == {"restored": [3], "unchanged": [4], "skipped": [1, 2], "missing": [777777, absent]}
-    assert [result[kind] for kind in ("restored", "unchanged", "skipped", "missing")] == [1, 1, 2, 2]
+    assert result["points"] == {"restored": [3], "unchanged": [4], "kept": [1, 2], "missing": [777777, absent]}
+    assert [result[kind] for kind in ("restored", "unchanged", "kept", "missing")] == [1, 1, 2, 2]
     assert content(qdrant, name) == now | {3: then[3]}
 
     result = run_module("restore_points", {**params, "mode": "overwrite"}, diff=True)
-    assert result["points"] == {"restored": [1, 2], "unchanged": [3, 4], "skipped": [], "missing": [777777, absent]}
+    assert result["points"] == {"restored": [1, 2], "unchanged": [3, 4], "kept": [], "missing": [777777, absent]}
     assert [line.split()[0] for line in result["diff"]["before"].splitlines()] == ["1", "2"]
     assert content(qdrant, name) == then
     assert not run_module("restore_points", {**params, "mode": "overwrite"})["changed"]

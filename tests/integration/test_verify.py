@@ -308,7 +308,7 @@ def test_a_region_out_of_reach_leaves_the_others_verified(
     with pytest.raises(errors.StoreUnreachable, match="denied") as caught:
         verify(denied, repository, standby)
     assert verdicts(caught.value.result) == [["unreachable", "good", "good"]]
-    assert [entry["region"] for entry in caught.value.result["unreachable"]] == ["denied"]
+    assert [entry["region"] for entry in caught.value.result["unreachable_regions"]] == ["denied"]
     flip(repository, manifest)
     result = failure_of(denied, repository, standby, repair=False)
     assert result["findings"][0]["healthy"] == ["standby"]

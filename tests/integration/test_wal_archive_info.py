@@ -198,7 +198,7 @@ def test_status_and_module_tell_what_can_be_restored(
     )
     assert not found["changed"]
     (archive,) = found["archives"]
-    assert [each["region"] for each in found["unreachable"]] == ["gone"]
+    assert [each["region"] for each in found["unreachable_regions"]] == ["gone"]
     assert archive["ranges"] == shown["ranges"]
     assert archive["log"] == shown["log"]
     assert [(each["shard"], each["replica"], each["reason"]) for each in archive["shards"]] == [

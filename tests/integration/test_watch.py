@@ -58,7 +58,7 @@ def test_all_is_well_where_all_was_done(repository: Repository, standby: Reposit
     verify_backups([repository, standby], VerifyRequest(None, Choice(newest=None), CONTENT))
     store_drill(standby, drill_record(drill_id=(drill := made(timedelta(days=2)))))
     found = watched(run_module, repository, standby)
-    assert (found["status"], found["changed"], found["unreachable"]) == (0, False, [])
+    assert (found["status"], found["changed"], found["unreachable_regions"]) == (0, False, [])
     assert found["line"].startswith("OK: 1 collection, the oldest backup is 2h 0m old (docs)")
     entry = found["collections"]["docs"]
     assert (entry["redundancy"], entry["verification"], entry["drill"]["drill_id"]) == (2, "good", drill)
@@ -128,7 +128,7 @@ def test_a_region_that_is_gone_leaves_the_others_to_be_judged(
         location_on(s3_server, bucket, name="gone", endpoint_url="http://127.0.0.1:1", connect_timeout=1.0)
     )
     found = watched(run_module, gone, repository)
-    assert (found["status"], [each["region"] for each in found["unreachable"]]) == (1, ["gone"])
+    assert (found["status"], [each["region"] for each in found["unreachable_regions"]]) == (1, ["gone"])
     assert "docs: gone could not be read" in found["line"]
     alone = watched(run_module, gone)
     assert alone["failure"]["code"] == "store_unreachable"

@@ -73,7 +73,7 @@ def list_drills(regions: Sequence[Repository], query: DrillQuery, now: datetime)
         "due": due,
         "coverage": coverage,
         "damaged": found.damaged,
-        "unreachable": found.unreachable,
+        "unreachable_regions": found.unreachable,
     }
 
 

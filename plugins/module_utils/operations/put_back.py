@@ -41,7 +41,7 @@ class Listed:
 class PutBack:
     """Points of ``source`` on their way into ``live``.
 
-    ``restored``: written, or to be written where nothing may be; ``unchanged``: there already, and equal; ``skipped``:
+    ``restored``: written, or to be written where nothing may be; ``unchanged``: there already, and equal; ``kept``:
     there, and left as they are although they differ.
     """
 
@@ -63,7 +63,7 @@ class PutBack:
         limits = (upsert_limit(config), page_limit(config))
         self._batch_points = min([batch_points, *(limit for limit in limits if limit is not None)])
         self._rounded = rounded_anew(config)
-        self.restored, self.unchanged, self.skipped = Listed(), Listed(), Listed()
+        self.restored, self.unchanged, self.kept = Listed(), Listed(), Listed()
         self._missing: dict[Id, None] = dict.fromkeys(asked)
         self._before: list[str] = []
         self._after: list[str] = []
@@ -87,7 +87,7 @@ class PutBack:
     def describe(self) -> Json:
         """As the module ``restore_points`` documents it."""
         missing = Listed(len(self._missing), list(self._missing)[:_LISTED])
-        kinds = {"restored": self.restored, "unchanged": self.unchanged, "skipped": self.skipped, "missing": missing}
+        kinds = {"restored": self.restored, "unchanged": self.unchanged, "kept": self.kept, "missing": missing}
         counts: Json = {name: kind.count for name, kind in kinds.items()}
         return {**counts, "points": {name: kind.ids for name, kind in kinds.items()}}
 
@@ -133,7 +133,7 @@ class PutBack:
             if found is not None and same_point(found, point, self._rounded):
                 self.unchanged.add(point["id"])
             elif found is not None and not self._overwrite:
-                self.skipped.add(point["id"])
+                self.kept.add(point["id"])
             else:
                 changes.append(point)
         if changes and not self._only_look:

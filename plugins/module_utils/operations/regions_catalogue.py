@@ -86,7 +86,7 @@ def read_catalogue(regions: Sequence[Repository], request: CatalogueRequest, now
             for collection, ids in region.uncommitted.items()
             for backup_id in ids
         ],
-        "unreachable": [{"region": name, "reason": error.detail} for name, error in errors.items()],
+        "unreachable_regions": [{"region": name, "reason": error.detail} for name, error in errors.items()],
     }
 
 

@@ -67,7 +67,7 @@ class VerifyReport:
             "backups": self.backups,
             "wal": self.wal,
             "findings": self.findings,
-            "unreachable": [{"region": name, "reason": reason} for name, reason in self.unreached.items()],
+            "unreachable_regions": [{"region": name, "reason": reason} for name, reason in self.unreached.items()],
             "chosen": self.chosen,
             "bytes_read": self.bytes_read,
             "changed": self.changed,

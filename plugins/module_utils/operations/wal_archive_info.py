@@ -44,5 +44,5 @@ def read_archives(regions: Sequence[Repository], collection: str | None, now: da
     archives = [each for answer in answers.values() if isinstance(answer, list) for each in answer]
     return {
         "archives": [each.as_result(now) for each in sorted(archives, key=lambda each: each.collection)],
-        "unreachable": [{"region": name, "reason": error.detail} for name, error in errors.items()],
+        "unreachable_regions": [{"region": name, "reason": error.detail} for name, error in errors.items()],
     }

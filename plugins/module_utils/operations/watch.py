@@ -59,8 +59,8 @@ def watch(
         doubts: sentences that belong to no collection; each is a warning.
 
     Returns:
-        ``{status, line, collections, unreachable}``: 0, 1 or 2, one sentence, by collection what was seen with its
-        findings, and regions that could not be read with the reason.
+        ``{status, line, collections, unreachable_regions}``: 0, 1 or 2, one sentence, by collection what was seen with
+        its findings, and regions that could not be read with the reason.
 
     Raises:
         StoreUnreachable: no region could be read; the error of a single one is raised itself.
@@ -74,8 +74,8 @@ def watch(
         found[name], ages[name] = findings(seen, limits(name)), seen.backup_age
         entries[name] = _entry(seen, looks, found[name], limits(name))
     verdict = Verdict(found, ages, doubts)
-    unreachable = [{"region": name, "reason": error.detail} for name, error in errors.items()]
-    return {"status": verdict.status, "line": verdict.line, "collections": entries, "unreachable": unreachable}
+    gone = [{"region": name, "reason": error.detail} for name, error in errors.items()]
+    return {"status": verdict.status, "line": verdict.line, "collections": entries, "unreachable_regions": gone}
 
 
 def watch_levels(
