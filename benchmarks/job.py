@@ -80,7 +80,10 @@ def restore(job: dict[str, Any]) -> None:
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 
     moment = MomentRequest() if job.get("latest") else None
-    request = RestoreRequest("bench", target=job["target"], aliases=[], digest=False, moment=moment)
+    storage = job["storage_path"]
+    request = RestoreRequest(
+        "bench", target=job["target"], aliases=[], digest=False, moment=moment, storage_path=storage
+    )
     bring_back([Qdrant(QdrantConnection(job["url"]))], [_repository(job)], request)
 
 

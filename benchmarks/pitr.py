@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Restore to a moment: how fast ours replays an archived log, against Qdrant's own replay of that log when it starts.
 
-Two kinds of log, as one shard wrote them after its base until Qdrant was killed, which had flushed none of them: long
-entries (upserts of 100 points with 768 numbers) and short ones (one point with 128 numbers). Each side is measured with
+Three kinds of log, as shards wrote them after their base until Qdrant was killed, which had flushed none of them: long
+entries (upserts of 100 points with 768 numbers) and short ones (one point with 128 numbers) of one shard, and long ones
+spread over four shards, of which a restore uploads two at a time. Each side is measured with
 the log and without it, and the difference is the replay. For ours that is a restore to the latest moment less one of
 the base, so reading, proving and sending the log, and writing it to the target's disk, count as well. For Qdrant it is
 a start on the killed node's storage less a start on the storage of the base.
@@ -38,7 +39,7 @@ from tools.servers import JuiceFSGateway, QdrantServer
 
 QUICK = bool(os.environ.get("PITR_QUICK"))
 RUNS = 1 if QUICK else 5
-# Of the log with long entries; that with short ones has an eighth of the largest one.
+# Of the log with long entries; that with short ones has an eighth of the largest one, that of four shards half of it.
 SIZES_MIB = (8, 32) if QUICK else (64, 256)
 # As the archiver seals its chunks.
 CHUNK_BYTES = 8 << 20
@@ -49,7 +50,6 @@ METHOD = (
 )
 # Nothing of the log is flushed, so that all of it is replayed; and no index is built meanwhile.
 _BODY: dict[str, Any] = {
-    "shard_number": 1,
     "optimizers_config": {"indexing_threshold": 0, "flush_interval_sec": 3600},
 }
 _numbers = count()
@@ -57,10 +57,11 @@ _numbers = count()
 
 @dataclass(frozen=True)
 class Kind:
-    """Of a log: ``points`` an entry, ``dimensions`` numbers a point."""
+    """Of a log: ``points`` a request, ``dimensions`` numbers a point, ``shards`` that share both."""
 
     points: int
     dimensions: int
+    shards: int = 1
 
     @property
     def entry_bytes(self) -> int:
@@ -68,7 +69,7 @@ class Kind:
         return self.points * (self.dimensions * 5 + 100)
 
 
-LONG, SHORT = Kind(100, 768), Kind(1, 128)
+LONG, SHORT, SPREAD = Kind(100, 768), Kind(1, 128), Kind(400, 768, 4)
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,14 @@ def run() -> None:
         server.create_bucket("backups")
         long = {size: _measure(_log(folder / f"long-{size}", LONG, size << 20, server)) for size in SIZES_MIB}
         short = _measure(_log(folder / "short", SHORT, SIZES_MIB[-1] << 17, server))
+        spread = _measure(_log(folder / "spread", SPREAD, SIZES_MIB[-1] << 19, server))
     peaks = {size: result.pop("peak_rss_mib") for size, result in long.items()}
     result = {
         "replay_ratio": min(long[SIZES_MIB[-1]]["replay_ratio"], short["replay_ratio"]),
         "peak_rss_mib": peaks,
         "long_entries": long,
         "short_entries": short,
+        "four_shards": spread,
         "runs": RUNS,
         "method": METHOD,
     }
@@ -114,7 +117,7 @@ def _make(folder: Path, kind: Kind, size: int, store: dict[str, Any]) -> Log:
     with QdrantServer(killed) as server:
         qdrant = Qdrant(QdrantConnection(server.url))
         vectors = {"size": kind.dimensions, "distance": "Dot", "on_disk": True}
-        qdrant.create_collection("bench", {**_BODY, "vectors": vectors})
+        qdrant.create_collection("bench", {**_BODY, "shard_number": kind.shards, "vectors": vectors})
         with Repository(StoreLocation(**store)) as repository:
             archive = PolledArchive(qdrant, server.storage_path, repository, "bench", "aaaaaa")
             archive.poll()
@@ -125,8 +128,8 @@ def _make(folder: Path, kind: Kind, size: int, store: dict[str, Any]) -> Log:
             points = _fill(server, archive, kind, size)
             archive.close()
         server.kill()
-    wal = killed / "storage" / "collections" / "bench" / "0" / "wal"
-    written = sum(file.stat().st_blocks * 512 for file in wal.iterdir())
+    logs = (killed / "storage" / "collections" / "bench").glob("*/wal/*")
+    written = sum(file.stat().st_blocks * 512 for file in logs)
     return Log(points, written, store, base, killed)
 
 
@@ -175,7 +178,8 @@ def _measure(log: Log) -> dict[str, Any]:
 
 def _restore(node: QdrantServer, log: Log, latest: bool) -> Measured:
     target = f"restored-{next(_numbers)}"
-    job = {"location": log.store, "url": node.url, "target": target, "latest": latest}
+    storage = str(node.storage_path)
+    job = {"location": log.store, "url": node.url, "storage_path": storage, "target": target, "latest": latest}
     measured = measure([sys.executable, "-m", "benchmarks.job", "restore"], {"JOB": json.dumps(job)})
     qdrant = Qdrant(QdrantConnection(node.url))
     assert qdrant.count(target) == (log.points if latest else 0)

@@ -78,7 +78,12 @@ def _peak_rss_mib(node: QdrantServer, server: Any, snapshot: Any) -> float:
 
 
 def _ours(node: QdrantServer, server: Any, encryption: str) -> Measured:
-    job = {"location": location(server, encryption), "url": node.url, "target": f"ours-{next(_numbers)}"}
+    job = {
+        "location": location(server, encryption),
+        "url": node.url,
+        "storage_path": str(node.storage_path),
+        "target": f"ours-{next(_numbers)}",
+    }
     return measure([sys.executable, "-m", "benchmarks.job", "restore"], {"JOB": json.dumps(job)})
 
 
