@@ -135,7 +135,7 @@ def drill_request(params: Json, now: datetime, ansible_version: str) -> DrillReq
         sla,
         to_time=to_time,
         checks=CheckRequest(
-            source_of(params),
+            source_of(params["source"]) if params["source"] else None,
             params["source_quiet"],
             params["expect_digest"],
             params["recall_tolerance"],
@@ -190,12 +190,9 @@ def _moment(params: Json, name: str, default: datetime | None) -> datetime | Non
     return parse_moment(params[name], name, zone_required=True) if params[name] else default
 
 
-def source_of(params: Json, **changes: Any) -> Qdrant | None:
-    """The node of ``source``, with ``changes`` such as another ``url``."""
-    given = params["source"]
-    if given is None:
-        return None
-    return Qdrant(QdrantConnection(**{**given, "api_key": given["api_key"] or None, **changes}))
+def source_of(given: Json) -> Qdrant:
+    """The node that the option ``source`` names."""
+    return Qdrant(QdrantConnection(**{**given, "api_key": given["api_key"] or None}))
 
 
 def _configuration(params: Json) -> str:

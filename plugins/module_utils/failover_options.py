@@ -112,8 +112,7 @@ def _source_nodes(params: Json) -> list[Qdrant]:
     if params["source"] is None:
         return []
     given = {name: value for name, value in params["source"].items() if name != "node_urls"}
-    urls = [given["url"], *params["source"]["node_urls"]]
-    return [node for url in urls if (node := source_of({"source": {**given, "url": url}})) is not None]
+    return [source_of({**given, "url": url}) for url in (given["url"], *params["source"]["node_urls"])]
 
 
 def _names(params: Json, regions: Sequence[Repository], source: Sequence[Qdrant]) -> list[str]:
@@ -131,14 +130,14 @@ def _names(params: Json, regions: Sequence[Repository], source: Sequence[Qdrant]
 
 
 def _drill(params: Json, name: str, source: Sequence[Qdrant], now: datetime, ansible_version: str) -> DrillRequest:
-    one = {each: params[each] for each in (*_AS_DRILL, "scenario", "sla", "sources", "min_copies")}
-    fixed: Json = {"trigger": "manual", "together": [], "broke": None, "within_days": None, "shared_credentials": False}
-    fixed |= {"source": None, "source_quiet": False, "expect_digest": None, "collection": name}
-    fixed |= {"journal": None, "prices": None}
-    fixed["target"] = params["targets"].get(name, name)
-    fixed["target_kind"] = "home" if params["kind"] == FAILBACK.name else "standby"
-    request = drill_request({**one, **fixed}, now, ansible_version)
-    if params["kind"] == FAILBACK.name:
+    goes_home = params["kind"] == FAILBACK.name
+    given = {each: params[each] for each in (*_AS_DRILL, "scenario", "sla", "sources", "min_copies")}
+    given |= {"collection": name, "target": params["targets"].get(name, name)}
+    given |= {"target_kind": "home" if goes_home else "standby", "trigger": "manual", "within_days": None}
+    # Other options of a drill are as if nobody had set them.
+    unset = {option: spec.get("default") for option, spec in DRILL_SPEC.items()}
+    request = drill_request({**unset, **given}, now, ansible_version)
+    if goes_home:
         return replace(request, checks=replace(request.checks, source=source[0], quiet=True))
     return request
 

@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import drill_index, drill_page
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drills import coverage_of, summary_of
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drills import (
+    coverage_of,
+    last_drills,
+    summary_of,
+)
 from tests import made_drills
 from tools.chromium import Chromium
 
@@ -59,7 +63,9 @@ SHOWN = (
 def index() -> str:
     records = [made_drills.passed(-day, collection=["docs", "images", "products"][day % 3]) for day in range(5)]
     records += [made_drills.failed(-9, collection="docs"), made_drills.failover(-1), made_drills.hostile()]
-    coverage, due = coverage_of(records, ["docs", "never"], 30, made_drills.DECLARED + timedelta(days=1))
+    protected = ["docs", "never"]
+    last = last_drills(records, protected)
+    coverage, due = coverage_of(last, protected, 30, made_drills.DECLARED + timedelta(days=1))
     return drill_index.render("production", [summary_of(record) for record in records], coverage, due)
 
 

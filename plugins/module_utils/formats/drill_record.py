@@ -273,6 +273,11 @@ def digest(record: Json) -> str:
     return hashlib.sha256(dump(record)).hexdigest()
 
 
+def skipped_stage(name: str, why: str) -> Json:
+    """A stage that never began."""
+    return {"name": name, "begun": None, "ended": None, "seconds": 0.0, "outcome": "skipped", "detail": why}
+
+
 def open_findings(record: Json) -> list[Json]:
     """The findings that nobody has closed yet."""
     return [finding for finding in record["findings"] if finding["closed"] is None]

@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import CheckFailed, DrError, DrillFailed, InvalidInput, MomentNotRestorable, StoreError
 from ..formats import layout
 from ..formats.drill_cost import cost_of
-from ..formats.drill_record import FAIL, PREPARE, STAGES
+from ..formats.drill_record import FAIL, PREPARE, STAGES, skipped_stage
 from ..formats.drill_verdict import MAJOR, NOT_APPLICABLE, judge
 from ..formats.manifest import Manifest
 from ..formats.prices import Prices
@@ -34,11 +34,11 @@ from .check import wait_until_ready
 from .drill_checks import CheckRequest, DrillChecks
 from .drill_controls import run_controls
 from .drill_declaration import Declaration, backup_of, new_record, recovered_until, throughput_of
-from .drill_history import coverage_of
 from .drill_isolation import prove_isolation, require_isolation
 from .drill_journal import Journal
 from .drill_regions import DrillRegion, drill_regions, is_archived
 from .drill_scratch import Scratch, scratch_name
+from .drills import coverage_with
 from .moment import MomentRequest
 from .restore import RestoreRun
 from .restore_plan import RestorePlan, RestoreRequest, plan_restore
@@ -137,7 +137,7 @@ def drill(
     if request.days is not None:
         with suppress(StoreError):
             together = {request.collection, *request.together}
-            record["coverage"] = coverage_of(regions, now(), request.days, together)
+            record["coverage"] = coverage_with(regions, together, request.days, now())
     reads, writes = (after - then for after, then in zip(_requests(regions), before, strict=True))
     record["cost"] = cost_of(record, reads, writes, request.prices)
     record |= judge(record, request.min_copies)
@@ -193,12 +193,7 @@ class DrillRun:
             facts = {"min_copies": self.request.min_copies, "storage_path": self.request.storage_path}
             self.journal = Journal(self.request.journal, self.record, **facts)
         if self.request.broke is not None:
-            self.record["failed_stage"] = PREPARE
-            self.record["failure"] = {
-                "code": "not_begun",
-                "detail": self.request.broke,
-                "hint": "Mend it, and drill again.",
-            }
+            self._never_began(PREPARE, self.request.broke, "Mend it, and drill again.")
         try:
             self._take(STAGES[:-1])
         finally:
@@ -209,6 +204,11 @@ class DrillRun:
         """Have the journal say what is known now."""
         if self.journal is not None:
             self.journal.note(self.record)
+
+    def _never_began(self, stage: str, why: str, hint: str) -> None:
+        """What its caller could not do before it."""
+        self.record["failed_stage"] = stage
+        self.record["failure"] = {"code": "not_begun", "detail": why, "hint": hint}
 
     def _take(self, names: Sequence[str]) -> None:
         """These stages, one after the other; a method of the name is each."""
@@ -242,19 +242,13 @@ class DrillRun:
             self.record["failed_stage"], self.record["failure"] = stage["name"], failure
 
     def _skip(self, name: str, why: str) -> None:
-        never: Json = {"begun": None, "ended": None, "seconds": 0.0, "outcome": "skipped", "detail": why}
-        self.record["stages"].append({"name": name, **never})
+        self.record["stages"].append(skipped_stage(name, why))
 
     # -- the stages; each returns what there is to say of it
 
     def isolate(self, dry: bool = False) -> str:
         """Prove that the target is not production, and make the scratch names free."""
-        request = self.request
-        version = self.nodes[0].version()
-        self.record["target"]["qdrant_version"] = self.record["versions"]["qdrant_target"] = version
-        manifest: Manifest | None = None
-        with suppress(DrError):
-            manifest = find_backup(self.sources, self.collection)[0]
+        request, manifest = self.request, self._meet_target()
         self.record["isolation"] = prove_isolation(
             self.nodes, request.checks.source, manifest, self.collection, shared_credentials=request.shared_credentials
         )
@@ -356,6 +350,14 @@ class DrillRun:
         return "Nothing is left of the drill."
 
     # -- what stages share
+
+    def _meet_target(self) -> Manifest | None:
+        """Take its version; the newest backup, if there is one, which tells the peers that must not be its."""
+        version = self.nodes[0].version()
+        self.record["target"]["qdrant_version"] = self.record["versions"]["qdrant_target"] = version
+        with suppress(DrError):
+            return find_backup(self.sources, self.collection)[0]
+        return None
 
     def _restoring(self, moment: MomentRequest | None) -> RestoreRequest:
         return self.request.restoring(moment)

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import DrError, FileError
 from ..formats.canonical import canonical
-from ..formats.drill_record import STAGES
+from ..formats.drill_record import STAGES, skipped_stage
 from ..formats.drill_verdict import judge
 from ..stores.agent_files import write_file
 from ..stores.qdrant import Qdrant
@@ -99,14 +99,7 @@ def _end_stages(record: Json) -> None:
         at = stages[-1]["name"]
     else:
         at = STAGES[min(len(stages), len(STAGES) - 1)]
-    never: Json = {
-        "begun": None,
-        "ended": None,
-        "seconds": 0.0,
-        "outcome": "skipped",
-        "detail": "The drill was killed.",
-    }
-    stages += [{"name": name, **never} for name in STAGES[len(stages) :]]
+    stages += [skipped_stage(name, "The drill was killed.") for name in STAGES[len(stages) :]]
     if record["failed_stage"] is None:
         record["failed_stage"] = at
         record["failure"] = {

@@ -9,7 +9,7 @@ The record comes last, and only where there is none yet: with it the drill is th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from ..formats.drill_kind import kind_of
 from ..formats.sealed import require_cryptography
 from ..stores.agent_files import write_file
 from ..stores.repository import Repository
-from .drills import coverage_of, find_drills, previous_of, protected_collections, summary_of
+from .drills import coverage_of, find_drills, last_drills, previous_of, protected_collections, summary_of
 from .object_copy import put_proved
 
 Json = dict[str, Any]
@@ -88,7 +88,8 @@ def report_index(
     """
     found = find_drills(regions)
     records = found.newest_first()
-    coverage, due = coverage_of(records, protected_collections(regions), days, now)
+    protected = protected_collections(regions)
+    coverage, due = coverage_of(last_drills(records, protected), protected, days, now)
     page = drill_index.render(regions[0].location.cluster, [summary_of(record) for record in records], coverage, due)
     data = page.encode("utf-8")
     path = None if directory is None else directory / layout.DRILLS_PAGE
@@ -183,14 +184,25 @@ def store_report(
     Returns ``{region, url, stored}`` of each that holds it, and the errors of the others: ObjectExists where another
     record of this drill is there, or a StoreError.
     """
+    key = _key(files.record, layout.DRILL_RECORD)
+
+    def store(region: Repository) -> bool:
+        missing = not _is_there(region, files, key)
+        if missing and not check:
+            _store(region, files)
+        return missing
+
+    return _in_each(regions, key, store)
+
+
+def _in_each(
+    regions: Sequence[Repository], key: str, store: Callable[[Repository], bool]
+) -> tuple[list[Json], list[DrError]]:
+    """Have ``store`` put an object into every region; it returns whether it was missing there."""
     done, errors = [], []
     for region in regions:
-        key = _key(files.record, layout.DRILL_RECORD)
         try:
-            stored = not _is_there(region, files, key)
-            if stored and not check:
-                _store(region, files)
-            done.append({"region": region.name, "url": region.url(key), "stored": stored})
+            done.append({"region": region.name, "url": region.url(key), "stored": store(region)})
         except DrError as error:
             errors.append(error)
     return done, errors
@@ -255,16 +267,14 @@ def put_file(path: Path, content: bytes, check: bool = False) -> bool:
 
 def put_index(regions: Sequence[Repository], page: bytes, check: bool = False) -> tuple[list[Json], list[DrError]]:
     """Store the page that lists the drills, where it has another content; returns as ``store_report`` does."""
-    done, errors = [], []
-    for region in regions:
-        try:
-            stored = _is_other(region, layout.DRILLS_PAGE, page)
-            if stored and not check:
-                region.verify_encryption(put_proved(region, layout.DRILLS_PAGE, page, _TYPES[".html"]))
-            done.append({"region": region.name, "url": region.url(layout.DRILLS_PAGE), "stored": stored})
-        except DrError as error:
-            errors.append(error)
-    return done, errors
+
+    def store(region: Repository) -> bool:
+        other = _is_other(region, layout.DRILLS_PAGE, page)
+        if other and not check:
+            region.verify_encryption(put_proved(region, layout.DRILLS_PAGE, page, _TYPES[".html"]))
+        return other
+
+    return _in_each(regions, layout.DRILLS_PAGE, store)
 
 
 def _is_other(region: Repository, key: str, content: bytes) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -62,11 +62,12 @@ def list_drills(regions: Sequence[Repository], query: DrillQuery, now: datetime)
     protected = query.protected
     if protected is None:
         protected = protected_collections(regions) if query.collection is None else [query.collection]
-    coverage, due = coverage_of(records, protected, query.days, now)
+    last = last_drills(records, protected)
+    coverage, due = coverage_of(last, protected, query.days, now)
     turn = {}
     if query.every_days is not None:
-        last, within = last_drills(records, protected), timedelta(days=query.days)
-        turn = {"turn": drill_schedule.due(last, now, within, timedelta(days=query.every_days))}
+        within, every = timedelta(days=query.days), timedelta(days=query.every_days)
+        turn = {"turn": drill_schedule.due(last, now, within, every)}
     return {
         **turn,
         "drills": [_listed(record, found, query.whole) for record in records],
@@ -212,16 +213,24 @@ def protected_collections(regions: Sequence[Repository]) -> list[str]:
     return sorted(names)
 
 
-def coverage_of(records: Sequence[Json], protected: Sequence[str], days: int, now: datetime) -> tuple[Json, list[str]]:
+def coverage_of(
+    last: Mapping[str, datetime | None], protected: Sequence[str], days: int, now: datetime
+) -> tuple[Json, list[str]]:
     """The coverage as a record has it, and the collections that are due: those longest without a drill first.
 
-    A drill counts whatever its verdict was. ``now`` is aware.
+    ``last``: when at least the ``protected`` ones were drilled, whatever the verdict was. ``now`` is aware.
     """
-    last = last_drills(records, protected)
     within = drill_schedule.coverage(last, now, timedelta(days=days))
     long_ago = datetime.min.replace(tzinfo=now.tzinfo)
     due = sorted((name for name in protected if within[name] is None), key=lambda name: (last[name] or long_ago, name))
     return {"protected": list(protected), "drilled_within": within, "days": days}, due
+
+
+def coverage_with(regions: Sequence[Repository], drilled: Collection[str], days: int, now: datetime) -> Json:
+    """The coverage of the repositories while the collections ``drilled`` are being drilled."""
+    protected = protected_collections(regions)
+    last = last_drills(find_drills(regions, limit=1).newest_first(), protected) | dict.fromkeys(drilled, now)
+    return coverage_of(last, protected, days, now)[0]
 
 
 def last_drills(records: Sequence[Json], collections: Collection[str]) -> dict[str, datetime | None]:

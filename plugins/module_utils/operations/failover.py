@@ -11,7 +11,6 @@ stays. What a broken run has left bears the mark of a restore, and the next run 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -25,7 +24,6 @@ from ..formats.times import exact, parse_moment
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .backup_from_here import back_up_whole
-from .catalogue import find_backup
 from .drill import DrillRequest, DrillRun
 from .drill_declaration import recovered_until
 from .drill_isolation import prove_isolation, require_isolation
@@ -143,9 +141,7 @@ class FailoverRun(DrillRun):
         self.saved: str | None = None
         self.record["stages"] += [{**stage} for stage in whole.before]
         if whole.broke is not None:
-            stage, why = whole.broke
-            self.record["failed_stage"] = stage
-            self.record["failure"] = {"code": "not_begun", "detail": why, "hint": "Mend it, and run again."}
+            self._never_began(*whole.broke, "Mend it, and run again.")
 
     def take(self, names: Sequence[str], broken: Sequence[str]) -> None:
         """These stages; where another collection has ``broken``, they are skipped."""
@@ -157,11 +153,7 @@ class FailoverRun(DrillRun):
 
     def isolate(self, dry: bool = False) -> str:
         """Prove that the target is another cluster, that the old one is out of the way, and that names are free."""
-        version = self.nodes[0].version()
-        self.record["target"]["qdrant_version"] = self.record["versions"]["qdrant_target"] = version
-        manifest: Manifest | None = None
-        with suppress(DrError):
-            manifest = find_backup(self.sources, self.collection)[0]
+        manifest = self._meet_target()
         self.record["isolation"] = checks = self._apart(manifest)
         require_isolation(checks, "Name another cluster as the target.")
         checks.append(self._fenced(manifest))
