@@ -48,6 +48,12 @@ def keyed_qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantSer
         yield server
 
 
+@pytest.fixture
+def production(keyed_qdrant: QdrantServer) -> Qdrant:
+    """The node with keys, by the one that may do everything: what is drilled for, or fails."""
+    return Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
     """An S3 server, shared by all tests."""

@@ -14,8 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import StoreLocation
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
+from tests.made_backups import as_option
 from tests.playbook_process import PLAYBOOK_SECONDS, playbook_command, playbook_environment
+from tools.servers import QdrantServer
 
 HOOK = """
 - name: Tell of {name}
@@ -68,6 +71,18 @@ class DrillPlaybook:
         """What is left of an ephemeral Qdrant."""
         left = [path.name for path in self.folder.glob("qdrant-drill-*")]
         return left + [str(pid) for pid in servers_below(self.folder)]
+
+
+def drill_variables(folder: Path, source: QdrantServer, target: Qdrant, location: StoreLocation) -> Json:
+    """Those of the role that a drill with one source needs; its journal is in ``folder``."""
+    return {
+        "qdrant_drill_sources": [{**as_option(location), "profile": ""}],
+        "qdrant_drill_sla": "standard",
+        "qdrant_drill_url": target.connection.url,
+        "qdrant_drill_source": {"url": source.url, "api_key": source.read_only_key},
+        "qdrant_drill_min_copies": 1,
+        "qdrant_drill_journal": str(folder / "journal"),
+    }
 
 
 def records_in(folder: Path) -> list[Json]:

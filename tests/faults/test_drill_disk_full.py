@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.drill_playbook import DrillPlaybook, records_in, servers_below
 from tests.made_backups import as_option
@@ -30,10 +30,13 @@ LEFT = 'shift; "$@"; status=$?; ls -A "$0" > left; exit $status'
 
 @pytest.fixture
 def playbook(
-    keyed_qdrant: QdrantServer, repository: Repository, make_collection: Callable[..., str], tmp_path: Path
+    production: Qdrant,
+    keyed_qdrant: QdrantServer,
+    repository: Repository,
+    make_collection: Callable[..., str],
+    tmp_path: Path,
 ) -> DrillPlaybook:
     """A drill to an ephemeral Qdrant on a disk that `full_disk` makes."""
-    production = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
     name = make_collection(points=1500, dimensions={"text": 512}, on=production, wal_config={"wal_capacity_mb": 1})
     back_up(production, repository, BackupRequest(name))
     variables = {

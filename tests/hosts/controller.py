@@ -10,7 +10,6 @@ import os
 import re
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ import yaml
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository, StoreLocation
+from tests.proofs import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 300
@@ -79,15 +79,16 @@ def repository_option(cluster: str, store: str = "store") -> dict[str, str]:
 def take_down(store: str) -> None:
     """End a store's server for good, and wait until nobody answers there."""
     (_state(store) / "down").touch()
-    until = time.monotonic() + SECONDS
     address = urlsplit(repository_option("", store)["endpoint_url"])
-    while True:
-        try:
-            socket.create_connection((address.hostname, address.port), timeout=2).close()
-        except OSError:
-            return
-        assert time.monotonic() < until, f"{store} still answers"
-        time.sleep(0.2)
+    wait_for(lambda: not _answers(address.hostname, address.port), f"the end of {store}")
+
+
+def _answers(host: str | None, port: int | None) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 class Playbook:

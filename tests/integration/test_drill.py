@@ -30,7 +30,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.dri
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill_checks import CheckRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill_declaration import Declaration
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.probe import record_probes
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.followed import Followed, followed_collections
 from tests.made_backups import flip_byte, with_key
@@ -90,14 +90,13 @@ class Scene:
 
 @pytest.fixture
 def scene(
-    keyed_qdrant: QdrantServer,
+    production: Qdrant,
     qdrant: Qdrant,
     repository: Repository,
     standby: Repository,
     make_collection: Callable[..., str],
 ) -> Scene:
     """See ``Scene``; the backup is made."""
-    production = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
     name = make_collection(points=300, on=production)
     production.update_aliases([{"create_alias": {"collection_name": name, "alias_name": f"{name}-live"}}])
     made = Scene(production, qdrant, [repository, standby], name)

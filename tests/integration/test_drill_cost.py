@@ -18,22 +18,20 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cat
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill import DrillRequest, drill
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill_declaration import Declaration
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tools.servers import QdrantServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
 
 def test_the_cost_is_of_the_requests_that_were_sent(
-    keyed_qdrant: QdrantServer,
+    production: Qdrant,
     qdrant: Qdrant,
     repository: Repository,
     standby: Repository,
     make_collection: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    production = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
     regions = [repository, standby]
     name = make_collection(points=300, on=production)
     back_up(production, repository, BackupRequest(name))

@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.drill_playbook import DrillPlaybook
-from tests.made_backups import as_option
+from tests.drill_playbook import DrillPlaybook, drill_variables
 from tests.playbook_process import ROOT
 from tests.stub_command import StubCommands
 from tools.servers import QdrantServer
@@ -42,24 +41,17 @@ def hooks_of(kind: str) -> dict[str, Any]:
 @pytest.fixture
 def scene(
     tmp_path: Path,
+    production: Qdrant,
     keyed_qdrant: QdrantServer,
     qdrant: Qdrant,
     repository: Repository,
     make_collection: Callable[..., str],
 ) -> DrillPlaybook:
     """One collection of production with a backup; the target is the node without a key."""
-    production = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
     name = make_collection(points=50, on=production)
     back_up(production, repository, BackupRequest(name))
-    variables = {
-        "qdrant_drill_sources": [{**as_option(repository.location), "profile": ""}],
-        "qdrant_drill_collections": [name],
-        "qdrant_drill_sla": "standard",
-        "qdrant_drill_url": qdrant.connection.url,
-        "qdrant_drill_source": {"url": keyed_qdrant.url, "api_key": keyed_qdrant.read_only_key},
-        "qdrant_drill_min_copies": 1,
-        "qdrant_drill_journal": str(tmp_path / "journal"),
-    }
+    variables = drill_variables(tmp_path, keyed_qdrant, qdrant, repository.location)
+    variables["qdrant_drill_collections"] = [name]
     return DrillPlaybook(tmp_path, production, variables)
 
 

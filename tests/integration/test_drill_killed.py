@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import drill_record
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.drill_playbook import DrillPlaybook, records_in, servers_below
 from tests.made_backups import as_option
@@ -28,11 +28,6 @@ Run = Callable[..., Json]
 Make = Callable[..., str]
 # A store so slow that a drill is in its restore for as long as a test needs to find it there.
 SLOW = "64K"
-
-
-@pytest.fixture
-def production(keyed_qdrant: QdrantServer) -> Qdrant:
-    return Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
 
 
 @pytest.fixture

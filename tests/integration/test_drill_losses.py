@@ -46,12 +46,12 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cop
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill import DrillRequest, drill
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill_checks import CheckRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill_declaration import Declaration
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import Cluster, back_up_cluster, make_sharded, start_cluster
 from tests.made_backups import location_on
 from tests.proofs import state_of
-from tools.servers import QdrantServer, SeaweedServer
+from tools.servers import SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
@@ -143,12 +143,11 @@ def test_every_node_is_lost(cluster: Cluster, regions: list[Repository], qdrant:
 
 def test_the_first_region_is_down(
     tmp_path: Path,
-    keyed_qdrant: QdrantServer,
+    production: Qdrant,
     standby: Repository,
     qdrant: Qdrant,
     make_collection: Callable[..., str],
 ) -> None:
-    production = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
     copied, only = (make_collection(points=100, on=production) for _collection in range(2))
     checks = CheckRequest(production)
     with SeaweedServer(tmp_path) as server, Repository(location_on(server, server.create_bucket("first"))) as first:

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests import made_drills
 from tests.made_backups import as_option
@@ -25,11 +25,6 @@ pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
 Json = dict[str, Any]
 Run = Callable[..., Json]
-
-
-@pytest.fixture
-def production(keyed_qdrant: QdrantServer) -> Qdrant:
-    return Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.drill_playbook import DrillPlaybook
+from tests.drill_playbook import DrillPlaybook, drill_variables
 from tests.followed import moment_of
-from tests.made_backups import as_option
 from tests.proofs import state_of
 from tools.servers import QdrantServer, qdrant_binary
 
@@ -30,23 +29,16 @@ Json = dict[str, Any]
 @pytest.fixture
 def scene(
     tmp_path: Path,
+    production: Qdrant,
     keyed_qdrant: QdrantServer,
     qdrant: Qdrant,
     repository: Repository,
     make_collection: Callable[..., str],
 ) -> DrillPlaybook:
     """Two collections of production with backups; the target is the node without a key."""
-    production = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
     for _number in range(2):
         back_up(production, repository, BackupRequest(make_collection(points=200, on=production)))
-    variables = {
-        "qdrant_drill_sources": [{**as_option(repository.location), "profile": ""}],
-        "qdrant_drill_sla": "standard",
-        "qdrant_drill_url": qdrant.connection.url,
-        "qdrant_drill_source": {"url": keyed_qdrant.url, "api_key": keyed_qdrant.read_only_key},
-        "qdrant_drill_min_copies": 1,
-        "qdrant_drill_journal": str(tmp_path / "journal"),
-    }
+    variables = drill_variables(tmp_path, keyed_qdrant, qdrant, repository.location)
     return DrillPlaybook(tmp_path, production, variables)
 
 

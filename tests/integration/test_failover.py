@@ -31,7 +31,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.fai
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.failover_plan import plan_failover
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_mark import half_restored
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import start_cluster
 from tests.conftest import discard, fill
@@ -90,23 +90,22 @@ class Scene:
 
 @pytest.fixture
 def scene(
-    keyed_qdrant: QdrantServer,
+    production: Qdrant,
     qdrant: Qdrant,
     repository: Repository,
     standby: Repository,
     make_collection: Callable[..., str],
 ) -> Iterator[Scene]:
     """See ``Scene``; there are two collections."""
-    home = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
-    made = Scene(home, qdrant, repository, standby)
+    made = Scene(production, qdrant, repository, standby)
     with ExitStack() as cleanup:
         for _number in range(2):
-            made.names.append(name := make_collection(points=200, on=home))
+            made.names.append(name := make_collection(points=200, on=production))
             for suffix in ("", "-2"):
                 cleanup.callback(discard, qdrant, name + suffix)
-                cleanup.callback(discard, home, name + suffix)
-            home.update_aliases([{"create_alias": {"collection_name": name, "alias_name": f"{name}-live"}}])
-            back_up(home, repository, BackupRequest(name))
+                cleanup.callback(discard, production, name + suffix)
+            production.update_aliases([{"create_alias": {"collection_name": name, "alias_name": f"{name}-live"}}])
+            back_up(production, repository, BackupRequest(name))
         made.names.sort()
         yield made
 

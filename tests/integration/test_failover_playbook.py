@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import drill_record, layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.conftest import discard, fill
 from tests.followed import followed_collections
@@ -111,20 +111,19 @@ class Scene:
 @pytest.fixture
 def scene(
     tmp_path: Path,
-    keyed_qdrant: QdrantServer,
+    production: Qdrant,
     qdrant: Qdrant,
     repository: Repository,
     standby: Repository,
     make_collection: Callable[..., str],
 ) -> Iterator[Scene]:
     """See ``Scene``; there is one collection with an alias, and its backup."""
-    home = Qdrant(QdrantConnection(keyed_qdrant.url, api_key=keyed_qdrant.api_key))
-    name = make_collection(points=200, on=home)
-    home.update_aliases([{"create_alias": {"collection_name": name, "alias_name": f"{name}-live"}}])
-    back_up(home, repository, BackupRequest(name))
+    name = make_collection(points=200, on=production)
+    production.update_aliases([{"create_alias": {"collection_name": name, "alias_name": f"{name}-live"}}])
+    back_up(production, repository, BackupRequest(name))
     with ExitStack() as cleanup:
         cleanup.callback(discard, qdrant, name)
-        yield Scene(tmp_path, home, qdrant, repository, standby, name)
+        yield Scene(tmp_path, production, qdrant, repository, standby, name)
 
 
 def points_of(qdrant: Qdrant, name: str) -> dict[Any, Json]:
