@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .catalogue import newest_committed
 from .commit import commit
+from .fresh_id import fresh_id
 from .leftovers import StartMarker, exists, find_leftovers, remove_objects, sweep
 from .share import BackupRequest, ShareRun, ShareTask, iso, read_collection, utc_now
 
@@ -88,7 +88,7 @@ class _Run:
     ) -> None:
         self.repository, self.collection, self.now = repository, request.collection, now
         self.started = now()
-        self.backup_id = layout.new_backup_id(self.started, secrets.token_hex(3))
+        self.backup_id = fresh_id(self.started)
         self.marker = StartMarker(
             repository, layout.started_key(self.collection, self.backup_id), qdrant.connection.url
         )

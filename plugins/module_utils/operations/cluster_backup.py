@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +26,7 @@ from ..stores.repository import Repository
 from .backup import need_of
 from .catalogue import newest_committed
 from .commit import commit
+from .fresh_id import fresh_id
 from .leftovers import StartMarker, exists, find_leftovers, remove_objects, sweep, was_handed_over
 from .object_copy import put_proved
 from .share import BackupRequest, ShareRun, ShareTask, iso, utc_now
@@ -81,7 +81,7 @@ def plan_cluster(
     if not needed and newest is not None:
         return {**result, "needed": False, "reason": reason, "backup_id": newest.backup_id, "shares": {}}
     load.update(planned.work)
-    backup_id = layout.new_backup_id(started, secrets.token_hex(3))
+    backup_id = fresh_id(started)
     return {**result, "needed": True, "reason": reason, "backup_id": backup_id, "shares": shares}
 
 

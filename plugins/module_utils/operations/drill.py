@@ -9,7 +9,6 @@ breaks ends the drill, but for the cleaning up, and its record says so.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -39,6 +38,7 @@ from .drill_journal import Journal
 from .drill_regions import DrillRegion, drill_regions, is_archived
 from .drill_scratch import Scratch, scratch_name
 from .drills import coverage_with
+from .fresh_id import fresh_id
 from .moment import MomentRequest
 from .restore import RestoreRun
 from .restore_plan import RestorePlan, RestoreRequest, plan_restore
@@ -169,7 +169,7 @@ class DrillRun:
         self.sources = [region.repository for region in regions]
         self.collection = request.collection
         declared = request.declaration
-        self.drill_id = layout.new_backup_id(declared.at, secrets.token_hex(3))
+        self.drill_id = fresh_id(declared.at)
         cluster = regions[0].repository.location.cluster
         self.record = new_record(self.drill_id, cluster, self.collection, declared, request.sla, request.facts)
         self.record["versions"]["ansible"] = request.ansible_version

@@ -9,7 +9,6 @@ They are let go while they are compressed, so that they are never held twice.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from ..formats.wal_timeline import FIRST, GAP, RECREATED, REPLACED, Seen, Timeli
 from ..stores.wal_files import Absent, Gap, NewEntries, NewTimeline, Place, WalFiles
 from ..version import TOOL
 from .data_keys import DataKey
+from .fresh_id import fresh_id
 from .share import utc_now
 from .wal_settings import MIB
 
@@ -229,7 +229,7 @@ class Follower:
             # Timelines sort by their ids, also where the clock was set back.
             moment = max(moment, layout.backup_time(self._previous) + _SECOND)
         reason, detail, gap = self._begins
-        self._log = replace(self.replica, timeline=layout.new_backup_id(moment, secrets.token_hex(3)))
+        self._log = replace(self.replica, timeline=fresh_id(moment))
         self._record = Timeline(
             self._cluster, self._log, now, reason, detail, dict(TOOL), self._previous, gap, self._previous_seen
         )
