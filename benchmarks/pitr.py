@@ -8,7 +8,9 @@ entries (upserts of 100 points with 768 numbers) and short ones (one point with 
 spread over four shards, of which a restore uploads two at a time. Each side is measured with
 the log and without it, and the difference is the replay. For ours that is a restore to the latest moment less one of
 the base, so reading, proving and sending the log, and writing it to the target's disk, count as well. For Qdrant it is
-a start on the killed node's storage less a start on the storage of the base.
+a start on the killed node's storage less a start on the storage of the base. The archives that ours sends for one shard
+are also sent as ready files: no client can be faster, since Qdrant receives and unpacks all of an archive before it
+replays any of it.
 
 ``PITR_QUICK=1`` measures small logs once, to try it.
 """
@@ -22,6 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import count
@@ -30,6 +33,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.moment import MomentRequest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository, StoreLocation
 from benchmarks.full_backup import location
@@ -45,13 +51,10 @@ SIZES_MIB = (8, 32) if QUICK else (64, 256)
 CHUNK_BYTES = 8 << 20
 METHOD = (
     "median of 5 alternating runs after one warm-up; ours: benchmarks/job.py restore to the latest moment less one of "
-    "the base, each a process of its own; Qdrant: its start after a kill -9 less its start on the base; rates are "
-    "bytes of the log, peak memory is that of the restore to the latest moment at each size of the log"
+    "the base, each a process of its own; Qdrant: its start after a kill -9 less its start on the base; ready file: "
+    "the archives that ours sends, by one request each, to an empty collection; rates are bytes of the log, peak "
+    "memory is that of the restore to the latest moment at each size of the log"
 )
-# Nothing of the log is flushed, so that all of it is replayed; and no index is built meanwhile.
-_BODY: dict[str, Any] = {
-    "optimizers_config": {"indexing_threshold": 0, "flush_interval_sec": 3600},
-}
 _numbers = count()
 
 
@@ -68,6 +71,15 @@ class Kind:
         """About: a number takes a mark and four bytes."""
         return self.points * (self.dimensions * 5 + 100)
 
+    @property
+    def body(self) -> dict[str, Any]:
+        """The collection's configuration: nothing of its log is flushed, and no index is built meanwhile."""
+        return {
+            "vectors": {"size": self.dimensions, "distance": "Dot", "on_disk": True},
+            "shard_number": self.shards,
+            "optimizers_config": {"indexing_threshold": 0, "flush_interval_sec": 3600},
+        }
+
 
 LONG, SHORT, SPREAD = Kind(100, 768), Kind(1, 128), Kind(400, 768, 4)
 
@@ -77,6 +89,7 @@ class Log:
     """A log of ``points`` points and ``bytes`` bytes: in the repository at ``store``, and on the storage of a node that
     was killed, ``killed``; ``base`` is that storage without the log."""
 
+    kind: Kind
     points: int
     bytes: int
     store: dict[str, Any]
@@ -116,8 +129,7 @@ def _make(folder: Path, kind: Kind, size: int, store: dict[str, Any]) -> Log:
     base, killed = folder / "base", folder / "killed"
     with QdrantServer(killed) as server:
         qdrant = Qdrant(QdrantConnection(server.url))
-        vectors = {"size": kind.dimensions, "distance": "Dot", "on_disk": True}
-        qdrant.create_collection("bench", {**_BODY, "shard_number": kind.shards, "vectors": vectors})
+        qdrant.create_collection("bench", kind.body)
         with Repository(StoreLocation(**store)) as repository:
             archive = PolledArchive(qdrant, server.storage_path, repository, "bench", "aaaaaa")
             archive.poll()
@@ -130,7 +142,7 @@ def _make(folder: Path, kind: Kind, size: int, store: dict[str, Any]) -> Log:
         server.kill()
     logs = (killed / "storage" / "collections" / "bench").glob("*/wal/*")
     written = sum(file.stat().st_blocks * 512 for file in logs)
-    return Log(points, written, store, base, killed)
+    return Log(kind, points, written, store, base, killed)
 
 
 def _fill(server: QdrantServer, archive: PolledArchive, kind: Kind, size: int) -> int:
@@ -161,11 +173,17 @@ def _measure(log: Log) -> dict[str, Any]:
             "qdrant": lambda: _start(log.killed, folder, log.points),
             "qdrant, base": lambda: _start(log.base, folder, 0),
         }
+        if log.kind.shards == 1:
+            archive, base = (_archive(node, log, folder / f"{latest}.snapshot", latest) for latest in (True, False))
+            contestants["ready file"] = lambda: _send(node, log, archive, log.points)
+            contestants["ready file, base"] = lambda: _send(node, log, base, 0)
         results = alternate(contestants, RUNS, lambda: None)
     seconds = {name: statistics.median(run.seconds for run in runs) for name, runs in results.items()}
     ours, peer = seconds["ours"] - seconds["ours, base"], seconds["qdrant"] - seconds["qdrant, base"]
+    ready = seconds["ready file"] - seconds["ready file, base"] if "ready file" in seconds else None
     return {
         "replay_ratio": round(peer / ours, 3),
+        "ready_file_ratio": round(peer / ready, 3) if ready else None,
         "ours_mb_per_second": round(log.bytes / ours / 1e6, 1),
         "qdrant_mb_per_second": round(log.bytes / peer / 1e6, 1),
         "ours_cpu_seconds": round(statistics.median(run.cpu_seconds for run in results["ours"]), 2),
@@ -185,6 +203,49 @@ def _restore(node: QdrantServer, log: Log, latest: bool) -> Measured:
     assert qdrant.count(target) == (log.points if latest else 0)
     qdrant.delete_collection(target)
     return measured
+
+
+class _Recorder(Qdrant):
+    """Writes what it uploads to a file, too."""
+
+    def __init__(self, url: str, path: Path) -> None:
+        super().__init__(QdrantConnection(url))
+        self._path = path
+
+    def upload_shard_snapshot(
+        self, name: str, shard: int, chunks: Iterable[bytes | memoryview], *rest: Any, **named: Any
+    ) -> None:
+        def recorded() -> Iterator[bytes | memoryview]:
+            with self._path.open("wb") as file:
+                for data in chunks:
+                    file.write(data)
+                    yield data
+
+        super().upload_shard_snapshot(name, shard, recorded(), *rest, **named)
+
+
+def _archive(node: QdrantServer, log: Log, path: Path, latest: bool) -> Path:
+    """The archive that a restore sends."""
+    qdrant = _Recorder(node.url, path)
+    with Repository(StoreLocation(**log.store)) as repository:
+        moment = MomentRequest() if latest else None
+        restore([qdrant], [repository], RestoreRequest("bench", target="recorded", aliases=[], moment=moment))
+    qdrant.delete_collection("recorded")
+    return path
+
+
+def _send(node: QdrantServer, log: Log, archive: Path, points: int) -> Measured:
+    qdrant = Qdrant(QdrantConnection(node.url))
+    target = f"sent-{next(_numbers)}"
+    began = time.monotonic()
+    qdrant.create_collection(target, log.kind.body)
+    with archive.open("rb") as file:
+        size = archive.stat().st_size
+        qdrant.upload_shard_snapshot(target, 0, iter(lambda: file.read(1 << 20), b""), size, None)
+    seconds = time.monotonic() - began
+    assert qdrant.count(target) == points
+    qdrant.delete_collection(target)
+    return Measured(seconds, 0.0, 0.0)
 
 
 def _start(stopped: Path, folder: Path, points: int) -> Measured:

@@ -15,6 +15,6 @@ _PARTS = 256
 
 
 def fresh_id(now: datetime) -> str:
-    """An id as ``layout.new_backup_id`` makes them, which sorts by time to 4 ms and is random beyond; ``now``: aware."""
+    """An id as ``layout.new_backup_id`` makes it that sorts by time to 4 ms and is random beyond; ``now``: aware."""
     part = now.microsecond * _PARTS // 1_000_000
     return layout.new_backup_id(now, f"{part:02x}{secrets.token_hex(2)}")
