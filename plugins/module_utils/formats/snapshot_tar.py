@@ -49,7 +49,8 @@ class TarReader:
     """A push parser: ``feed`` it the archive in pieces of any size, then ``finish``.
 
     ``on_member(member)`` is called at each header and returns the sink of its data, or None to drop it;
-    ``on_member_end(member)`` after its last byte.
+    ``on_member_end(member)`` after its last byte. ``on_rest(view)`` is given all bytes that are no member's data, in
+    their order: headers, padding, and the end mark; those of a header come before ``on_member`` is called.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class TarReader:
         what: str,
         on_member: Callable[[TarMember], Sink | None],
         on_member_end: Callable[[TarMember], object] = lambda member: None,
+        on_rest: Sink = lambda view: None,
     ) -> None:
         self._what = what
+        self._on_rest = on_rest
         self._on_member = on_member
         self._on_member_end = on_member_end
         self._block = bytearray()
@@ -84,10 +87,12 @@ class TarReader:
                     self._end_member()
             elif self._padding:
                 taken = min(self._padding, len(view))
+                self._on_rest(view[:taken])
                 self._padding -= taken
                 view = view[taken:]
             else:
                 taken = min(BLOCK - len(self._block), len(view))
+                self._on_rest(view[:taken])
                 self._block += view[:taken]
                 view = view[taken:]
                 if len(self._block) == BLOCK:
@@ -166,8 +171,13 @@ class TarReader:
         if not 0 < size <= _LONGEST_NAME:
             raise DamagedSnapshot(f"{self._what} has a name of {size} bytes.", _HINT)
         self._long_name = bytearray()
-        self._sink = self._long_name.extend
+        self._sink = self._take_long_name
         self._left = size
+
+    def _take_long_name(self, view: memoryview) -> None:
+        self._on_rest(view)
+        if self._long_name is not None:
+            self._long_name += view
 
     def _end_member(self) -> None:
         if self._long_name is not None:

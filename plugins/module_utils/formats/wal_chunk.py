@@ -14,30 +14,20 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import ModuleType
 from typing import Any
 
-from ..errors import DamagedBackup, IntegrityError, InvalidInput, MissingDependency
+from ..errors import DamagedBackup, IntegrityError, InvalidInput
 from . import wal
 from .sealed import HEADER_SIZE, TAG_SIZE, WAL_CHUNK, PartOpener, PartSealer
 from .wal_chunk_header import MAX_POLLS, MAX_RUNS, ChunkHeader, Poll
 from .wal_join import Entries, missing_entries
 from .wal_layout import ReplicaLog
 from .wal_summary import Summarizer
+from .zstd import zstandard
 
 # Vectors hardly get smaller at higher levels.
 _LEVEL = 1
 _HINT = "Take this object from another copy of the repository, or restore to a moment before it."
-
-
-def _zstandard() -> ModuleType:
-    try:
-        import zstandard
-    except ImportError as error:
-        raise MissingDependency(
-            "The Python package zstandard is not installed on this host.", "Run: pip install zstandard"
-        ) from error
-    return zstandard
 
 
 class ChunkBuilder:
@@ -49,7 +39,7 @@ class ChunkBuilder:
     def __init__(self, cluster: str, log: ReplicaLog) -> None:
         self._cluster = cluster
         self._log = log
-        self._compressor = _zstandard().ZstdCompressor(level=_LEVEL).compressobj()
+        self._compressor = zstandard().ZstdCompressor(level=_LEVEL).compressobj()
         self._sha256, self._stored_sha256 = hashlib.sha256(), hashlib.sha256()
         self._stored_size = 0
         self._runs: list[tuple[int, int]] = []
@@ -222,11 +212,11 @@ def _require_summary(header: ChunkHeader, entries: Entries) -> None:
 
 def _unpacked(header: ChunkHeader, stored: bytes | memoryview) -> bytes:
     """The framed entries; never much more than the header says, whatever the frame would give."""
-    zstandard = _zstandard()
+    zstd = zstandard()
     try:
         # In one piece: to join many costs as much as to unpack them. Memory that is not filled is not taken.
-        return bytes(zstandard.ZstdDecompressor().stream_reader(stored).read(header.size + 1))
-    except zstandard.ZstdError as error:
+        return bytes(zstd.ZstdDecompressor().stream_reader(stored).read(header.size + 1))
+    except zstd.ZstdError as error:
         raise _damaged(header, f"it cannot be decompressed ({error})") from error
     except (MemoryError, OverflowError) as error:
         raise _damaged(header, f"no memory holds the {header.size} bytes that it is said to have") from error
