@@ -5,7 +5,7 @@
 
 The magic ``QDRLIST\\x01``, then one zstd frame with records. Numbers are unsigned LEB128. First all packs::
 
-    number of packs, then for each: SHA-256 of the pack 32, its size
+    number of packs, then for each: SHA-256 of the pack 32, its size, what each chunk in it has beside its data
 
 then what the archive has in it, in order, each with its kind in one byte::
 
@@ -14,8 +14,9 @@ then what the archive has in it, in order, each with its kind in one byte::
     2  chunk       SHA-256 32, length, stored length, number of the pack (from 0 on), offset in it
     3  next chunk  the same without pack and offset: it follows the chunk before in the same pack
 
-A chunk whose stored length is its length is stored as it is, else as one zstd frame. A list proves nothing by itself:
-the manifest has its SHA-256, and a chunk is what its own SHA-256 says.
+The stored length is that in the pack, with what each chunk has there beside its data. Without that, a chunk is stored
+as it is where it has its full length, and else as one zstd frame. A list proves nothing by itself: the manifest has its
+SHA-256, and a chunk is what its own SHA-256 says.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _SHA256_SIZE = 32
 _LONGEST_LITERAL = 1 << 26
 _LARGEST_NUMBER = 1 << 63
 _MOST_PACKS = 1 << 24
+_LARGEST_OVERHEAD = 1 << 10
 # Bits.
 _LONGEST_NUMBER = 63
 _READ_SIZE = 1 << 18
@@ -44,10 +46,14 @@ _HINT = "Use another backup, or a copy of this one in another region."
 
 @dataclass(frozen=True)
 class Pack:
-    """An object with chunks: the SHA-256 of its bytes (hex), which is its name, and its size."""
+    """An object with chunks: the SHA-256 of its bytes (hex), which is its name, and its size.
+
+    ``overhead``: bytes that each chunk in it has beside its data.
+    """
 
     sha256: str
     size: int
+    overhead: int = 0
 
 
 class Chunk(NamedTuple):
@@ -75,7 +81,7 @@ def encode(packs: Sequence[Pack], records: Iterable[bytes], size: int) -> Iterat
     yield MAGIC
     yield compressor.compress(_number(len(packs)))
     for pack in packs:
-        yield compressor.compress(bytes.fromhex(pack.sha256) + _number(pack.size))
+        yield compressor.compress(bytes.fromhex(pack.sha256) + _number(pack.size) + _number(pack.overhead))
     for record in records:
         yield compressor.compress(record)
     yield compressor.compress(bytes([_END]) + _number(size))
@@ -93,9 +99,7 @@ class ChunkList:
         self._what = what
         self._reader = _Reader(data, what)
         count = self._reader.number(_MOST_PACKS)
-        self.packs = [
-            Pack(self._reader.take(_SHA256_SIZE).hex(), self._reader.number(_LARGEST_NUMBER)) for _each in range(count)
-        ]
+        self.packs = [self._pack() for _each in range(count)]
 
     def __iter__(self) -> Iterator[bytes | Chunk]:
         before: Chunk | None = None
@@ -111,16 +115,21 @@ class ChunkList:
         if self._reader.number(_LARGEST_NUMBER) != size or not self._reader.is_over():
             raise self._reader.damage("does not have the bytes of its archive")
 
+    def _pack(self) -> Pack:
+        sha256 = self._reader.take(_SHA256_SIZE).hex()
+        return Pack(sha256, self._reader.number(_LARGEST_NUMBER), self._reader.number(_LARGEST_OVERHEAD))
+
     def _chunk(self, kind: int, before: Chunk | None) -> Chunk:
         sha256 = self._reader.take(_SHA256_SIZE)
-        size, stored = self._reader.number(CHUNK_SIZE), self._reader.number(CHUNK_SIZE)
+        size, stored = self._reader.number(CHUNK_SIZE), self._reader.number(CHUNK_SIZE + _LARGEST_OVERHEAD)
         if kind == _CHUNK:
             pack, offset = self._reader.number(_MOST_PACKS), self._reader.number(_LARGEST_NUMBER)
         elif kind == _NEXT and before is not None:
             pack, offset = before.pack, before.offset + before.stored
         else:
             raise self._reader.damage(f"has a record of the unknown kind {kind}")
-        if not 0 < stored <= size or pack >= len(self.packs) or offset + stored > self.packs[pack].size:
+        found = self.packs[pack] if pack < len(self.packs) else None
+        if found is None or not found.overhead < stored <= size + found.overhead or offset + stored > found.size:
             raise self._reader.damage("names a chunk that no pack can have")
         return Chunk(sha256, size, stored, pack, offset)
 

@@ -40,6 +40,7 @@ SALT_SIZE = 32
 ARCHIVE = b"qdrant-dr object"
 PROBES = b"qdrant-dr probes"
 WAL_CHUNK = b"qdrant-dr wal chunk"
+PACK = b"qdrant-dr pack"
 _HEADER = struct.Struct("<8s16s32sIB3x")
 _HINT = "Use another backup, or a copy of this one in another region."
 
@@ -55,7 +56,7 @@ class PartSealer:
 
     def __init__(self, data_key: bytes, key_id: str, salt: bytes, info: bytes = ARCHIVE) -> None:
         """``key_id``: 32 hex digits; ``salt``: 32 random bytes that no other object has."""
-        self._key = _object_key(data_key, salt, info)
+        self._key = object_key(data_key, salt, info)
         self._key_id, self._salt = bytes.fromhex(key_id), salt
 
     def seal(self, part: memoryview, number: int, last: bool) -> None:
@@ -91,7 +92,7 @@ class PartOpener:
             raise self._refusal(number, "is too short to be an encrypted one")
         salt = header[24:56]
         if self._salt is None:
-            self._salt, self._key = salt, _object_key(self._data_key, salt, self._info)
+            self._salt, self._key = salt, object_key(self._data_key, salt, self._info)
         last = number == self._parts
         if header != _HEADER.pack(MAGIC, self._key_id, self._salt, number, last):
             raise self._refusal(number, "has the header of another one")
@@ -158,7 +159,8 @@ def require_cryptography() -> None:
         ) from error
 
 
-def _object_key(data_key: bytes, salt: bytes, info: bytes) -> bytes:
+def object_key(data_key: bytes, salt: bytes, info: bytes) -> bytes:
+    """The key of one object: ``salt`` is its own, and ``info`` what it is."""
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 

@@ -24,16 +24,17 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.chunk_
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.cutting import CHUNK_SIZE
 
-PACKS = [Pack(hashlib.sha256(bytes([number])).hexdigest(), 16 << 20) for number in range(3)]
+PACKS = [Pack(hashlib.sha256(bytes([number])).hexdigest(), 16 << 20, 16 * (number == 2)) for number in range(3)]
 LITERALS = st.binary(min_size=1, max_size=3000)
 
 
 @st.composite
 def chunks(draw: st.DrawFn) -> Chunk:
     size = draw(st.integers(1, CHUNK_SIZE))
-    stored = draw(st.integers(1, size))
+    pack = draw(st.integers(0, 2))
+    stored = draw(st.integers(1, size)) + PACKS[pack].overhead
     offset = draw(st.integers(0, (16 << 20) - stored))
-    return Chunk(draw(st.binary(min_size=32, max_size=32)), size, stored, draw(st.integers(0, 2)), offset)
+    return Chunk(draw(st.binary(min_size=32, max_size=32)), size, stored, pack, offset)
 
 
 PIECES = st.lists(st.one_of(LITERALS, chunks()), max_size=30)
@@ -92,8 +93,9 @@ def test_what_is_no_list_is_refused(data: bytes) -> None:
         Chunk(bytes(32), CHUNK_SIZE + 1, 5, 0, 0),
         Chunk(bytes(32), 10, 10, 3, 0),
         Chunk(bytes(32), 10, 10, 0, (16 << 20) - 9),
+        Chunk(bytes(32), 10, 16, 2, 0),
     ],
-    ids=["stored is longer", "nothing is stored", "too long", "no such pack", "behind its pack"],
+    ids=["stored is longer", "nothing is stored", "too long", "no such pack", "behind its pack", "a tag only"],
 )
 def test_a_chunk_that_no_pack_can_have_is_refused(chunk: Chunk) -> None:
     with pytest.raises(DamagedBackup):
