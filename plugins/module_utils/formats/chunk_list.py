@@ -3,30 +3,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The list of what a shard archive is made of: chunks in packs, and the bytes between them.
 
-The magic ``QDRLIST\\x01``, then one zstd frame with records. Numbers are unsigned LEB128. First all packs::
-
-    number of packs, then for each: SHA-256 of the pack 32, its size, what each chunk in it has beside its data
-
-then what the archive has in it, in order, each with its kind in one byte::
+The magic ``QDRLIST\\x01``, then one zstd frame with what the archive has in it, in order, each with its kind in one
+byte. Numbers are unsigned LEB128::
 
     0  end         size of the archive
     1  literal     length, the bytes
     2  chunk       SHA-256 32, length, stored length, number of the pack (from 0 on), offset in it
     3  next chunk  the same without pack and offset: it follows the chunk before in the same pack
 
-The stored length is that in the pack, with what each chunk has there beside its data. Without that, a chunk is stored
-as it is where it has its full length, and else as one zstd frame. A list proves nothing by itself: the manifest has its
-SHA-256, and a chunk is what its own SHA-256 says.
+The numbers of packs are those of the shard's table of packs (``pack_table``). The stored length is that in the pack,
+with what each chunk has there beside its data. Without that, a chunk is stored as it is where it has its full length,
+and else as one zstd frame. A list proves nothing by itself: the manifest has its SHA-256, and a chunk is what its own
+SHA-256 says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..errors import DamagedBackup
 from .cutting import CHUNK_SIZE
+from .pack_table import LARGEST_OVERHEAD, MOST_PACKS, Pack
 from .zstd import zstandard
 
 MAGIC = b"QDRLIST\x01"
@@ -35,25 +33,11 @@ _SHA256_SIZE = 32
 # What lies between two chunks: some headers, and files that are too small to be chunks.
 _LONGEST_LITERAL = 1 << 26
 _LARGEST_NUMBER = 1 << 63
-_MOST_PACKS = 1 << 24
-_LARGEST_OVERHEAD = 1 << 10
 # Bits.
 _LONGEST_NUMBER = 63
 _READ_SIZE = 1 << 18
 _LEVEL = 3
 _HINT = "Use another backup, or a copy of this one in another region."
-
-
-@dataclass(frozen=True)
-class Pack:
-    """An object with chunks: the SHA-256 of its bytes (hex), which is its name, and its size.
-
-    ``overhead``: bytes that each chunk in it has beside its data.
-    """
-
-    sha256: str
-    size: int
-    overhead: int = 0
 
 
 class Chunk(NamedTuple):
@@ -75,13 +59,10 @@ def encode_piece(piece: bytes | Chunk, before: Chunk | None) -> bytes:
     return record if follows else record + _number(piece.pack) + _number(piece.offset)
 
 
-def encode(packs: Sequence[Pack], records: Iterable[bytes], size: int) -> Iterator[bytes]:
+def encode(records: Iterable[bytes], size: int) -> Iterator[bytes]:
     """The object to store, in pieces. ``records``: those of ``encode_piece``; ``size``: of the archive, in bytes."""
     compressor = zstandard().ZstdCompressor(level=_LEVEL).compressobj()
     yield MAGIC
-    yield compressor.compress(_number(len(packs)))
-    for pack in packs:
-        yield compressor.compress(bytes.fromhex(pack.sha256) + _number(pack.size) + _number(pack.overhead))
     for record in records:
         yield compressor.compress(record)
     yield compressor.compress(bytes([_END]) + _number(size))
@@ -89,17 +70,15 @@ def encode(packs: Sequence[Pack], records: Iterable[bytes], size: int) -> Iterat
 
 
 class ChunkList:
-    """A list that is read while its bytes come: ``packs``, then iterate over the pieces, once.
+    """A list that is read while its bytes come: iterate over the pieces, once.
 
-    Both raise ``DamagedBackup`` for what is no list, or is cut short, or refers to what is not there.
+    Raises ``DamagedBackup`` for what is no list, or is cut short, or refers to what is not there.
     """
 
-    def __init__(self, data: Iterable[bytes | memoryview], what: str) -> None:
+    def __init__(self, data: Iterable[bytes | memoryview], packs: Sequence[Pack], what: str) -> None:
         """``what``: the object in messages."""
-        self._what = what
+        self.packs = packs
         self._reader = _Reader(data, what)
-        count = self._reader.number(_MOST_PACKS)
-        self.packs = [self._pack() for _each in range(count)]
 
     def __iter__(self) -> Iterator[bytes | Chunk]:
         before: Chunk | None = None
@@ -115,15 +94,11 @@ class ChunkList:
         if self._reader.number(_LARGEST_NUMBER) != size or not self._reader.is_over():
             raise self._reader.damage("does not have the bytes of its archive")
 
-    def _pack(self) -> Pack:
-        sha256 = self._reader.take(_SHA256_SIZE).hex()
-        return Pack(sha256, self._reader.number(_LARGEST_NUMBER), self._reader.number(_LARGEST_OVERHEAD))
-
     def _chunk(self, kind: int, before: Chunk | None) -> Chunk:
         sha256 = self._reader.take(_SHA256_SIZE)
-        size, stored = self._reader.number(CHUNK_SIZE), self._reader.number(CHUNK_SIZE + _LARGEST_OVERHEAD)
+        size, stored = self._reader.number(CHUNK_SIZE), self._reader.number(CHUNK_SIZE + LARGEST_OVERHEAD)
         if kind == _CHUNK:
-            pack, offset = self._reader.number(_MOST_PACKS), self._reader.number(_LARGEST_NUMBER)
+            pack, offset = self._reader.number(MOST_PACKS), self._reader.number(_LARGEST_NUMBER)
         elif kind == _NEXT and before is not None:
             pack, offset = before.pack, before.offset + before.stored
         else:

@@ -18,11 +18,11 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.chunk_
     MAGIC,
     Chunk,
     ChunkList,
-    Pack,
     encode,
     encode_piece,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.cutting import CHUNK_SIZE
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.pack_table import Pack
 
 PACKS = [Pack(hashlib.sha256(bytes([number])).hexdigest(), 16 << 20, 16 * (number == 2)) for number in range(3)]
 LITERALS = st.binary(min_size=1, max_size=3000)
@@ -51,19 +51,17 @@ def records(pieces: list[bytes | Chunk]) -> Iterator[bytes]:
         before = piece if isinstance(piece, Chunk) else before
 
 
-def encoded(pieces: list[bytes | Chunk], packs: list[Pack] | None = None, size: int | None = None) -> bytes:
-    size = size_of(pieces) if size is None else size
-    return b"".join(encode(PACKS if packs is None else packs, records(pieces), size))
+def encoded(pieces: list[bytes | Chunk], size: int | None = None) -> bytes:
+    return b"".join(encode(records(pieces), size_of(pieces) if size is None else size))
 
 
-def decoded(data: bytes, piece: int = 1000) -> tuple[list[Pack], list[bytes | Chunk]]:
-    found = ChunkList((data[at : at + piece] for at in range(0, len(data), piece)), "the list")
-    return found.packs, list(found)
+def decoded(data: bytes, piece: int = 1000) -> list[bytes | Chunk]:
+    return list(ChunkList((data[at : at + piece] for at in range(0, len(data), piece)), PACKS, "the list"))
 
 
 @given(PIECES, st.integers(1, 5000))
 def test_what_is_read_is_what_was_written(pieces: list[bytes | Chunk], piece: int) -> None:
-    assert decoded(encoded(pieces), piece) == (PACKS, pieces)
+    assert decoded(encoded(pieces), piece) == pieces
 
 
 @given(PIECES, st.data())
