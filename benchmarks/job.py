@@ -28,7 +28,7 @@ def store(job: dict[str, Any]) -> None:
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.shares import assemble
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.commit import commit
-    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import store_snapshot
+    from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_store import store_snapshot
     from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_stream import read_file
 
     backup_id, entry = job["backup_id"], job["entry"]

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import QdrantError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.archive_reader import ArchiveReader
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
@@ -33,6 +34,8 @@ def verify_all(repository: Repository) -> list[str]:
         manifest = Manifest.parse(data, cluster=cluster, collection=collection, backup_id=backup_id)
         for shard in manifest.shards:
             _verify_object(repository, manifest.object_key(shard), shard["object"])
+            if "archive" in shard["object"]:
+                _verify_chunks(repository, manifest.object_key(shard), shard["object"])
         committed.append(backup_id)
     return sorted(committed)
 
@@ -45,6 +48,16 @@ def _verify_object(repository: Repository, key: str, stored: dict[str, Any]) -> 
     assert hashlib.sha256(data).hexdigest() == stored["sha256"]
     assert repository.get(layout.sidecar_key(key)) == layout.sidecar(key, stored["sha256"])
     assert repository.head(key).encryption == stored["encryption"]["mode"]
+
+
+def _verify_chunks(repository: Repository, key: str, stored: dict[str, Any]) -> None:
+    with ArchiveReader([repository], key, stored, {}) as archive:
+        data = b"".join(archive)
+    assert {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} == stored["archive"]
+    table = repository.get(layout.pack_table_key(key))
+    for at in range(8, len(table), 48):
+        name = table[at : at + 32].hex()
+        assert hashlib.sha256(repository.get(layout.pack_key(key.split("/")[0], name))).hexdigest() == name
 
 
 def holdings(repository: Repository) -> dict[str, str]:

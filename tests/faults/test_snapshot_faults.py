@@ -21,13 +21,13 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
     QdrantUnreachable,
     TargetUnfit,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import share, snapshot_stream
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import snapshot_store, snapshot_stream
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import (
     BackupRequest,
     back_up,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import store_snapshot
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot import create_snapshot
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_store import store_snapshot
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_stream import read_file, read_http
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
@@ -243,10 +243,10 @@ def test_a_log_that_finds_no_room_is_named(
     name = make_collection()
     entry, _times = create_snapshot(qdrant, name)
     recorded = {"name": entry["name"], "size": entry["size"], "sha256": entry["checksum"]}
-    monkeypatch.setattr(share, "_SPOOL_IN_MEMORY", 1)
+    monkeypatch.setattr(snapshot_store, "_SPOOL_IN_MEMORY", 1)
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     pieces = read_http(qdrant, name, entry["name"])
-    with pytest.raises(FileError, match="The log of a shard cannot be kept in a temporary file") as failure:
+    with pytest.raises(FileError, match="The log of a shard, .* cannot be kept in a temporary file") as failure:
         store_snapshot(pieces, recorded, repository, str, [0, 1], None)
     assert "TMPDIR" in failure.value.hint
     assert holdings(repository) == {}

@@ -34,8 +34,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import store_snapshot
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot import create_snapshot
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_store import store_snapshot
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.snapshot_stream import read_file, read_http
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.node_files import ack_indexes
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection

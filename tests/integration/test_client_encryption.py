@@ -169,7 +169,7 @@ def test_what_was_encrypted_wrongly_never_reaches_the_server(
     repository.put(layout.manifest_key(collection, made), Manifest(manifest.fields).dump())
     before = state_of(qdrant, collection)
     for request in (RestoreRequest(collection, target=target), RestoreRequest(collection, overwrite=True)):
-        with pytest.raises(DamagedBackup, match="is not the archive that the manifest describes"):
+        with pytest.raises(DamagedBackup, match="is not what the manifest describes"):
             restore([qdrant], [sealed], request)
     assert state_of(qdrant, collection) == before
 

@@ -15,6 +15,8 @@ MANIFEST = "manifest.json"
 DRILL_RECORD, DRILL_PAGE, DRILL_TEXT, DRILL_SIGNATURE = "record.json", "report.html", "report.md", "record.json.sig"
 # The page that lists the drills of all collections.
 DRILLS_PAGE = "drills.html"
+# How the objects of shards end: an archive, or the list of the chunks that one is made of.
+SNAPSHOT, CHUNKS = ".snapshot", ".chunks"
 _ID = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z-[0-9a-f]{6}")
 _STAMP = "%Y%m%dT%H%M%S"
 
@@ -167,18 +169,44 @@ def record_keys(collection: str, backup_id: str) -> list[str]:
     return [verified_key(collection, backup_id), keys_key(collection, backup_id)]
 
 
-def shard_key(backup_id: str, shard: int, attempt: int = 0) -> str:
+def pack_key(collection: str, sha256: str) -> str:
+    """A pack of chunks, by the SHA-256 of its bytes (hex)."""
+    return f"{packs_prefix(collection)}{sha256[:2]}/{sha256}.pack"
+
+
+def packs_prefix(collection: str) -> str:
+    """The folder of all packs of one collection."""
+    return f"{collection_prefix(collection)}packs/"
+
+
+def is_pack_key(key: str) -> bool:
+    """Whether a pack may have this key."""
+    return re.fullmatch(r"[^/]+/packs/[0-9a-f]{2}/[0-9a-f]{64}\.pack", key) is not None
+
+
+def pack_table_key(key: str) -> str:
+    """The table of the packs that the list of chunks at ``key`` refers to."""
+    return f"{key.removesuffix(CHUNKS)}.packs"
+
+
+def shard_key(backup_id: str, shard: int, attempt: int = 0, kind: str = SNAPSHOT) -> str:
     """A shard archive, relative to the collection's folder (as manifests name it).
 
     ``attempt``: how often the shard was given to another node: one that was thought dead never writes over it.
+    ``kind``: ``SNAPSHOT`` for the archive itself, ``CHUNKS`` for the list of the chunks that it is made of.
     """
-    return f"backups/{backup_id}/shards/{shard}{f'-{attempt}' if attempt else ''}.snapshot"
+    return f"backups/{backup_id}/shards/{shard}{f'-{attempt}' if attempt else ''}{kind}"
 
 
-def is_shard_key(key: str, backup_id: str, shard: int) -> bool:
+def is_shard_key(key: str, backup_id: str, shard: int, kind: str = SNAPSHOT) -> bool:
     """Whether ``key`` is a place where this backup keeps this shard."""
-    pattern = rf"backups/{re.escape(backup_id)}/shards/{shard}(-[1-9][0-9]{{0,3}})?\.snapshot"
+    pattern = rf"backups/{re.escape(backup_id)}/shards/{shard}(-[1-9][0-9]{{0,3}})?{re.escape(kind)}"
     return re.fullmatch(pattern, key, re.ASCII) is not None
+
+
+def has_sidecar(object_key: str) -> bool:
+    """Whether a file with its SHA-256 stands beside this object: packs have it as their name."""
+    return object_key.endswith((SNAPSHOT, CHUNKS))
 
 
 def sidecar_key(object_key: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import DamagedManifest
 from .canonical import canonical
 from .key_wrap import check_wrap, is_key_id, master_key_of
-from .layout import is_backup_id, is_shard_key
+from .layout import CHUNKS, SNAPSHOT, is_backup_id, is_shard_key
 from .sealed import OVERHEAD
 
 SCHEMA_VERSION = 1
@@ -52,6 +52,8 @@ _OBJECT: dict[str, type | tuple[type, ...]] = {
     "wal_offset": int,
     "encryption": dict,
 }
+_FACTS: dict[str, type | tuple[type, ...]] = {"size": int, "sha256": str}
+_TABLE: dict[str, type | tuple[type, ...]] = {**_FACTS, "part_size": int, "parts": list}
 _SEALED: dict[str, type | tuple[type, ...]] = {"data_key": str, "plain_size": int, "plain_sha256": str}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -80,7 +82,7 @@ class Manifest:
     @property
     def size(self) -> int:
         """Bytes of all shard archives."""
-        return sum(shard["object"]["size"] for shard in self.shards)
+        return sum(shard["object"].get("archive", shard["object"])["size"] for shard in self.shards)
 
     @property
     def exact_points(self) -> int | None:
@@ -178,8 +180,18 @@ def _check(fields: dict[str, Any]) -> None:
 
 def _check_object(backup_id: str, shard: int, stored: dict[str, Any]) -> None:
     _fields(f"the object of shard {shard}", stored, _OBJECT)
-    if not is_shard_key(stored["key"], backup_id, shard):
+    if not is_shard_key(stored["key"], backup_id, shard, CHUNKS if "archive" in stored else SNAPSHOT):
         raise DamagedManifest(f"The manifest places shard {shard} at {stored['key']!r}, outside of its backup.", _HINT)
+    _check_parts(shard, stored)
+    if "archive" in stored:
+        _fields(f"the archive of shard {shard}", stored["archive"], _FACTS)
+        _fields(f"the table of packs of shard {shard}", stored.get("packs"), _TABLE)
+        _check_parts(shard, stored["packs"])
+        if stored["archive"]["size"] <= 0 or not _SHA256.fullmatch(stored["archive"]["sha256"]):
+            raise DamagedManifest(f"The archive of shard {shard} has no valid size and SHA-256.", _HINT)
+
+
+def _check_parts(shard: int, stored: dict[str, Any]) -> None:
     size, part_size, parts = stored["size"], stored["part_size"], stored["parts"]
     if size <= 0 or part_size <= 0 or len(parts) != -(-size // part_size):
         raise DamagedManifest(f"The parts of shard {shard} do not add up to its size.", _HINT)

@@ -46,7 +46,14 @@ _HINT = "Use another backup, or a copy of this one in another region."
 
 
 def plain_facts(stored: Mapping[str, Any]) -> tuple[int, str]:
-    """Size in bytes and SHA-256 of the archive itself, of a manifest's ``object``, encrypted or not."""
+    """Size in bytes and SHA-256 of the archive itself, of a manifest's ``object``, encrypted or not, or in chunks."""
+    if "archive" in stored:
+        return stored["archive"]["size"], stored["archive"]["sha256"]
+    return content_facts(stored)
+
+
+def content_facts(stored: Mapping[str, Any]) -> tuple[int, str]:
+    """Size in bytes and SHA-256 of what is in the object itself, encrypted or not."""
     sealed = stored.get("client_encryption")
     return (sealed["plain_size"], sealed["plain_sha256"]) if sealed else (stored["size"], stored["sha256"])
 
@@ -125,8 +132,8 @@ def open_parts(
         del part
         sha256.update(plain)
         size += len(plain)
-        if number == count and (size, sha256.hexdigest()) != plain_facts(stored):
-            raise DamagedBackup(f"What {what} holds is not the archive that the manifest describes.", _HINT)
+        if number == count and (size, sha256.hexdigest()) != content_facts(stored):
+            raise DamagedBackup(f"What {what} holds is not what the manifest describes.", _HINT)
         yield plain
         del plain
 

@@ -47,7 +47,7 @@ def assemble(shares: list[Json], expected: Collection[int], started: str, finish
     return Manifest(
         {
             **{name: first[name] for name in _SAME},
-            "type": "full",
+            "type": "incremental" if any("archive" in entry["object"] for entry in entries) else "full",
             "payload_indexes": first["payload_indexes"],
             "aliases": first["aliases"],
             "sharding": {

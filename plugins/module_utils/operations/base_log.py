@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import DamagedBackup
 from ..formats import wal
 from ..formats.collection_config import vector_names
 from ..formats.manifest import Manifest
-from ..formats.sealed import OVERHEAD, PartOpener
 from ..formats.snapshot_tar import BLOCK
 from ..formats.wal_glance import glance
 from ..stores.repository import Repository
-from .verified_parts import SourceHealth, VerifiedParts
+from .archive_reader import ArchiveReader
+from .verified_parts import SourceHealth
 
 
 def base_entries(
@@ -31,10 +31,17 @@ def base_entries(
 
     Raises ``DamagedBackup`` or ``StoreUnreachable``.
     """
-    first, last = shard["wal"]["first"], shard["wal"]["last"]
+    stored = shard["object"]
+    with ArchiveReader(sources, key, stored, data_keys, health) as archive:
+        yield from _entries(archive.from_offset(stored["wal_offset"]), key, shard["wal"])
+
+
+def _entries(pieces: Iterable[bytes | memoryview], key: str, log: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """Those in the bytes of an archive from the header of its last member on."""
+    first, last = log["first"], log["last"]
     position: wal.Position | None = None
     held = b""
-    for data in _from_log_on(sources, key, shard["object"], data_keys, health):
+    for data in pieces:
         held += data
         if position is None:
             if len(held) < BLOCK + wal.HEADER_SIZE:
@@ -69,27 +76,6 @@ def inexact_in_base(
             for _index, entry in base_entries(sources, key, shard, data_keys, health):
                 found.update(glance(entry).inexact(vectors))
     return dict(found)
-
-
-def _from_log_on(
-    sources: Sequence[Repository],
-    key: str,
-    stored: dict[str, Any],
-    data_keys: Mapping[str, bytes],
-    health: SourceHealth,
-) -> Iterator[bytes]:
-    """The plain bytes of an archive from the header of its last member on, part by part."""
-    sealed = stored.get("client_encryption")
-    count = len(stored["parts"])
-    opener = PartOpener(data_keys[sealed["data_key"]], sealed["data_key"], count, key) if sealed else None
-    plain_part = stored["part_size"] - (OVERHEAD if sealed else 0)
-    skipped = stored["wal_offset"] // plain_part
-    with VerifiedParts(sources, key, stored, health=health) as parts:
-        for number in range(skipped + 1, count + 1):
-            data = parts.fetch(number)
-            plain = opener.open(data, number) if opener else data
-            start = max(0, stored["wal_offset"] - (number - 1) * plain_part)
-            yield plain[start:]
 
 
 def has_entries(shard: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from ..errors import DamagedBackup, DamagedManifest, IncompleteBackup, ObjectNot
 from ..formats import layout
 from ..formats.manifest import Manifest
 from ..stores.repository import Repository
+from .backup_objects import require_packs
 from .object_copy import CHECK_STORE, put_proved
 
 
@@ -27,6 +28,7 @@ def commit(repository: Repository, manifest: Manifest) -> None:
     # Another host may have taken a run that it could not see for dead, and swept its objects.
     for shard in manifest.shards:
         _prove_stored(repository, manifest.object_key(shard), shard["object"])
+    require_packs(repository, manifest)
     key = layout.manifest_key(manifest.collection, manifest.backup_id)
     repository.put(key, manifest.dump(), if_none_match=True, content_type="application/json")
     if repository.get(key) != manifest.dump():

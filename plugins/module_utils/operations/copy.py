@@ -10,7 +10,7 @@ interrupted goes on at the first object that is missing or wrong there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ from ..formats import layout
 from ..formats.manifest import Manifest
 from ..formats.retention import RetentionPolicy, reasons_to_keep
 from ..stores.repository import Repository
+from .backup_objects import held_packs, objects_of
 from .catalogue import (
     READERS,
     collections_of,
@@ -230,10 +231,10 @@ class _BackupCopy:
         """How many parts of one object are on their way, so that all of them together fit into the memory."""
         return _PARTS_IN_MEMORY // min(_OBJECTS_AT_ONCE, len(self.manifest.shards))
 
-    def objects(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Key and description of each object, in the order of the shards."""
-        for shard in self.manifest.shards:
-            yield self.manifest.object_key(shard), shard["object"]
+    def objects(self) -> list[tuple[str, dict[str, Any]]]:
+        """Key and description of each object; of the packs, those that no backup there has brought along."""
+        held = held_packs(self.destination, self.manifest)
+        return [(key, stored) for key, stored in objects_of([self.source], self.manifest) if key not in held]
 
 
 def _names(manifest: Manifest, destination: Repository) -> dict[str, Any]:
@@ -276,7 +277,7 @@ def _copy_objects(copy: _BackupCopy, entry: dict[str, Any], check: bool) -> list
             return None
         return _expected_method(copy) if check else _copy_object(copy, key, stored)
 
-    objects = list(copy.objects())
+    objects = copy.objects()
     with ThreadPoolExecutor(_OBJECTS_AT_ONCE, thread_name_prefix="copy-object") as threads:
         methods = list(threads.map(bring, objects))
     copied = [stored["size"] for (_key, stored), method in zip(objects, methods, strict=True) if method is not None]
@@ -333,12 +334,16 @@ def _copy_object(copy: _BackupCopy, key: str, stored: dict[str, Any]) -> str:
 
 
 def _write_sidecar(destination: Repository, key: str, stored: dict[str, Any]) -> None:
+    if not layout.has_sidecar(key):
+        return
     sidecar = layout.sidecar(key, stored["sha256"])
     put_proved(destination, layout.sidecar_key(key), sidecar, "text/plain; charset=us-ascii")
 
 
 def _complete_sidecar(destination: Repository, key: str, stored: dict[str, Any]) -> None:
     """Write the sidecar of a kept object unless it is there: the run that copied the object may have died before."""
+    if not layout.has_sidecar(key):
+        return
     try:
         if destination.get(layout.sidecar_key(key)) == layout.sidecar(key, stored["sha256"]):
             return

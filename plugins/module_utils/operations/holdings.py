@@ -55,13 +55,20 @@ def read_backups(region: Repository, collection: str) -> CollectionHoldings:
 def read_holdings(region: Repository, collection: str) -> CollectionHoldings:
     """The backups, and the markers and records that stand beside them."""
     found = read_backups(region, collection)
-    for item in region.list(layout.started_prefix(collection)):
-        if (marked := layout.marked_backup(item.key)) is not None:
-            found.markers.setdefault(marked, []).append(item)
+    found.markers = read_markers(region, collection)
     for folder in (layout.verified_prefix(collection), layout.keys_prefix(collection)):
         for item in region.list(folder):
             if (recorded := layout.recorded_backup(item.key)) is not None:
                 found.records.setdefault(recorded, []).append(item)
+    return found
+
+
+def read_markers(region: Repository, collection: str) -> dict[str, list[ObjectInfo]]:
+    """The markers of runs that have begun, by the ids of their backups."""
+    found: dict[str, list[ObjectInfo]] = {}
+    for item in region.list(layout.started_prefix(collection)):
+        if (marked := layout.marked_backup(item.key)) is not None:
+            found.setdefault(marked, []).append(item)
     return found
 
 

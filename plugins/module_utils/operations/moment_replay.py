@@ -131,7 +131,7 @@ class MomentReplay:
         members = sum(len(_header(0, size)) + size + len(padding(size)) for size in segments.values())
         return _kept(shard) + members + len(END_OF_ARCHIVE), None
 
-    def pieces(self, shard: Json, plain: Iterator[bytes]) -> Iterator[bytes | memoryview]:
+    def pieces(self, shard: Json, plain: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         """The archive of a shard: that of the base (``plain``), with more members for the entries after it.
 
         Each chunk is proved before its entries are given. Raises ``DamagedBackup`` or ``StoreUnreachable`` where no

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
@@ -20,8 +20,9 @@ from ..stores.repository import DELETE_BATCH, Repository
 from ..stores.versions import ObjectLock
 from .activity import last_activity
 from .erase import Erased, Eraser
-from .holdings import CollectionHoldings, read_holdings
+from .holdings import CollectionHoldings, read_holdings, read_markers
 from .leftovers import exists, is_at_work
+from .pack_prune import surplus_packs
 from .repository_lock import RepositoryLock
 from .summaries import keep_index, read_summaries
 from .verification_record import read_record
@@ -62,6 +63,7 @@ class CollectionPrune:
         self.eraser, self.lock = eraser, lock
         self.entry: dict[str, Any] = {"region": region.name, "collection": collection, "bytes": 0}
         self.entry |= {name: [] for name in ("kept", "removed", "locked", "swept")}
+        self.entry["packs"] = {"objects": 0, "bytes": 0, "kept_because": None}
         self.entry["wal"] = {"objects": 0, "bytes": 0, "timelines": [], "locked": [], "kept_because": None}
 
     def run(self) -> None:
@@ -92,6 +94,7 @@ class CollectionPrune:
             self._remove(backup_id, holdings.folders[backup_id])
         self._sweep(holdings)
         self._prune_wal(committed)
+        self._prune_packs(holdings)
         if not self.eraser.check:
             removed = {each["backup_id"] for each in self.entry["removed"]}
             left = [summary for backup_id, summary in summaries.items() if backup_id not in removed]
@@ -170,6 +173,26 @@ class CollectionPrune:
                 self.entry["wal"]["locked"].append({"timeline": where, **_told(lock)})
             elif each.spared.whole:
                 self.entry["wal"]["timelines"].append(timeline_prefix(each.log))
+
+    def _prune_packs(self, holdings: CollectionHoldings) -> None:
+        """Remove the packs that no backup needs."""
+        # A backup that began since the holdings were read may go by one that this run has removed.
+        holdings = replace(holdings, markers=read_markers(self.region, self.collection))
+        busy = [backup_id for backup_id in holdings.markers if not self._is_quiet(backup_id, holdings)]
+        gone = [each["backup_id"] for each in self.entry["removed"]]
+        surplus, doubt = surplus_packs(self.region, self.collection, gone, self.eraser.now, self.limits.grace)
+        if surplus and busy:
+            surplus, doubt = [], f"the backup {busy[0]} is at work, and may need them"
+        self.entry["packs"]["kept_because"] = doubt
+        for start in range(0, len(surplus), DELETE_BATCH):
+            if self.lock is not None:
+                self.lock.require()
+            erased, lock = self.eraser.erase_objects(surplus[start : start + DELETE_BATCH])
+            self.entry["packs"]["objects"] += erased.objects
+            self.entry["packs"]["bytes"] += erased.size
+            self.entry["bytes"] += erased.size
+            if lock is not None:
+                self.entry["packs"]["kept_because"] = f"object lock, until {_told(lock)['until']}"
 
     def _erase_chunks(self, objects: list[ObjectInfo]) -> ObjectLock | None:
         if self.lock is not None:

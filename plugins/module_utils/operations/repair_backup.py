@@ -49,9 +49,10 @@ class _Repair:
         """Mend what can be mended; raises DamagedBackup where the backup was pruned since it was looked at."""
         if not exists(self.region, self.reading.manifest_key):
             raise DamagedBackup("The backup is not there any more.")
-        for key, stored in self.reading.objects():
+        for key, stored in self.reading.objects:
             self.attempt(key, self.mend_object, key, stored)
-            self.attempt(layout.sidecar_key(key), self.mend_sidecar, key, stored)
+            if layout.has_sidecar(key):
+                self.attempt(layout.sidecar_key(key), self.mend_sidecar, key, stored)
         self.attempt(self.reading.manifest_key, self.mend_manifest, recorded)
 
     def attempt(self, key: str, mend: Callable[..., None], *arguments: Any) -> None:

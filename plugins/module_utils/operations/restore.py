@@ -12,10 +12,10 @@ from threading import Lock
 from typing import Any
 
 from ..errors import CheckFailed, DrError, QdrantDiskFull, QdrantError
-from ..formats.sealed import open_parts
 from ..formats.wal_operations import counted, replays_exactly
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
+from .archive_reader import ArchiveReader, add_served
 from .at_once import run_at_once
 from .backup_from_here import back_up_whole
 from .base_log import inexact_in_base
@@ -24,7 +24,7 @@ from .preflight import lack_of_room, uploads_at_once
 from .restore_mark import marks_on
 from .restore_plan import RestorePlan, RestoreRequest, aliases_of, plan_restore
 from .restore_target import RestoreTarget
-from .verified_parts import SourceHealth, VerifiedParts
+from .verified_parts import SourceHealth
 
 _SEND = 1024 * 1024
 _PARTS_AHEAD = 4
@@ -208,17 +208,20 @@ class RestoreRun:
         return actions
 
     def _upload(self, shard: dict[str, Any]) -> None:
-        key = self.manifest.object_key(shard)
         ahead = _PARTS_AHEAD // self._at_once
-        with VerifiedParts(self.sources, key, shard["object"], ahead, self.health) as parts:
+        with self._archive(shard, ahead) as archive:
             size, sha256 = self.plan.facts(shard)
             try:
-                self.collection.upload(shard, _pieces(self._opened(parts, shard)), size, sha256)
+                self.collection.upload(shard, _pieces(self._with_log(shard, archive)), size, sha256)
             except QdrantError as error:
                 self._refuse_full_disk(size, error)
                 raise
             finally:
-                self._record(parts)
+                self._record(archive)
+
+    def _archive(self, shard: dict[str, Any], ahead: int = _PARTS_AHEAD) -> ArchiveReader:
+        key = self.manifest.object_key(shard)
+        return ArchiveReader(self.sources, key, shard["object"], self.plan.data_keys, self.health, ahead)
 
     def _refuse_full_disk(self, size: int, error: QdrantError) -> None:
         """Of an upload that it has no room for, Qdrant says only that it could not process it."""
@@ -228,25 +231,19 @@ class RestoreRun:
             hint = "Make room there, or restore to another disk."
             raise QdrantDiskFull(f"The disk of Qdrant has no room: {lack}. {error.detail}", hint) from error
 
-    def _opened(self, parts: VerifiedParts, shard: dict[str, Any]) -> Iterator[bytes | memoryview]:
-        plain = open_parts(parts, shard["object"], self.plan.data_keys, parts.key)
-        return self.plan.replay.pieces(shard, plain) if self.plan.replay else plain
+    def _with_log(self, shard: dict[str, Any], archive: ArchiveReader) -> Iterator[bytes | memoryview]:
+        return self.plan.replay.pieces(shard, iter(archive)) if self.plan.replay else iter(archive)
 
-    def _record(self, parts: VerifiedParts) -> None:
+    def _record(self, archive: ArchiveReader) -> None:
         with self._lock:
-            for source, count in parts.served.items():
-                total = self.served.setdefault(source, {"parts": 0, "bytes": 0})
-                total["parts"] += count["parts"]
-                total["bytes"] += count["bytes"]
-            self.damaged += parts.damaged
+            add_served(self.served, archive.served)
+            self.damaged += archive.damaged
 
     def read_everything(self) -> None:
         """Read all parts as a restore does, and send nothing. Raises as ``VerifiedParts``, at the first bad part."""
         for shard in self.manifest.shards:
-            with VerifiedParts(
-                self.sources, self.manifest.object_key(shard), shard["object"], health=self.health
-            ) as parts:
-                for _data in self._opened(parts, shard):
+            with self._archive(shard) as archive:
+                for _data in self._with_log(shard, archive):
                     pass
 
 

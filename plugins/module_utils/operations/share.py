@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import IO, Any
+from typing import Any
 
 from ..errors import (
     Busy,
     DrError,
-    FileError,
-    IntegrityError,
     InvalidInput,
     QdrantError,
     QdrantUnreachable,
@@ -26,24 +23,22 @@ from ..errors import (
 from ..formats import layout
 from ..formats.backup_plan import quorum_fault
 from ..formats.collection_config import comparable, payload_indexes
-from ..formats.shard_archive import ShardArchive, ShardSplitter
+from ..formats.shard_archive import ShardArchive
 from ..formats.shares import KIND, SCHEMA_VERSION
 from ..stores.node_files import ack_indexes, snapshot_file
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from ..stores.store_clock import store_time
 from ..version import TOOL
+from .chunked_upload import ChunkedObjects
 from .data_keys import DataKey, new_data_key
 from .leftovers import StartMarker
 from .node_facts import membership
-from .part_upload import ObjectUpload, PartPipeline, part_size_for
 from .probe import record_probes, still_true
 from .snapshot import create_snapshot, delete_snapshots, refuse_alias
-from .snapshot_stream import CheckedStream, read_file, read_http
+from .snapshot_store import store_snapshot
+from .snapshot_stream import read_file, read_http
 
-# The log of a shard goes last into its archive and comes in the middle of the snapshot, with any number of files of
-# wal_capacity_mb (32) each: what is beyond this waits in temporary files, which have no name and go with the process.
-_SPOOL_IN_MEMORY = 4 * 1024 * 1024
 _SNAPSHOTS_TRIED = 3
 # Seconds; more than this makes ids and windows misleading.
 _CLOCK_TOLERANCE = 60.0
@@ -55,6 +50,7 @@ class BackupRequest:
 
     ``max_age``: seconds; a committed backup younger than that makes this one unnecessary. ``storage_path`` and
     ``snapshots_path``: Qdrant's directories, if this process can read them. ``probes``: recall queries per vector.
+    ``incremental``: store only what the repository has no chunk of.
     """
 
     collection: str
@@ -63,6 +59,7 @@ class BackupRequest:
     storage_path: str | None = None
     snapshots_path: str | None = None
     probes: int = 10
+    incremental: bool = False
 
 
 def utc_now() -> datetime:
@@ -168,7 +165,11 @@ class ShareRun:
 
     def object_key(self, shard: int) -> str:
         """The repository key of a shard's archive."""
-        return f"{self.collection}/{layout.shard_key(self.task.backup_id, shard, self.task.attempt)}"
+        return f"{self.collection}/{self._key_of(shard)}"
+
+    def _key_of(self, shard: int) -> str:
+        kind = layout.CHUNKS if self.request.incremental else layout.SNAPSHOT
+        return layout.shard_key(self.task.backup_id, shard, self.task.attempt, kind)
 
     def _compare_clocks(self) -> None:
         """With the store's, which all nodes of a cluster can ask: how long each waits for its turn is no matter."""
@@ -252,10 +253,18 @@ class ShareRun:
         if self.request.snapshots_path:
             path = snapshot_file(self.request.snapshots_path, self.collection, snapshot["name"])
         pieces = read_file(path) if path else read_http(self.qdrant, self.collection, snapshot["name"])
-        archives, objects = store_snapshot(
-            pieces, snapshot, self.repository, self.object_key, shards, acks, self.data_key
-        )
+        with self._chunked() as chunked:
+            archives, objects = store_snapshot(
+                pieces, snapshot, self.repository, self.object_key, shards, acks, self.data_key, chunked
+            )
         return archives, objects, "file" if path else "http"
+
+    def _chunked(self) -> AbstractContextManager[ChunkedObjects | None]:
+        if not self.request.incremental:
+            return nullcontext()
+        from .incremental import chunked_objects
+
+        return chunked_objects(self.repository, self.collection, self.now(), self.warnings)
 
     def _entry(
         self, archive: ShardArchive, stored: dict[str, Any], facts: dict[str, Any], snapshot: dict[str, Any]
@@ -277,68 +286,11 @@ class ShareRun:
             "window": {"started": snapshot["started"], "finished": snapshot["finished"]},
             "wal": {"first": archive.wal.first, "last": archive.wal.last, "first_found_by": archive.wal.found_by},
             "object": {
-                "key": layout.shard_key(self.task.backup_id, archive.shard, self.task.attempt),
+                "key": self._key_of(archive.shard),
                 "wal_offset": archive.wal_offset,
                 **stored,
             },
         }
-
-
-def store_snapshot(
-    pieces: Iterator[memoryview],
-    snapshot: dict[str, Any],
-    repository: Repository,
-    object_key: Callable[[int], str],
-    shards: list[int],
-    acks: dict[int, int | None] | None,
-    data_key: DataKey | None = None,
-) -> tuple[list[ShardArchive], dict[int, dict[str, Any]]]:
-    """Stream a snapshot once: check it, split it, upload a shard archive for each of ``shards``.
-
-    ``snapshot``: ``{name, size, sha256}`` as Qdrant recorded it; ``acks``: see ``ShardSplitter``; ``data_key``:
-    what to encrypt the archives with, None to store them as they are. An object is completed only after the whole
-    snapshot has matched. Returns the archives and each object's manifest entry.
-    """
-    with PartPipeline(repository, part_size_for(snapshot["size"]), data_key) as pipeline:
-        uploads: dict[int, ObjectUpload] = {}
-
-        def open_object(shard: int) -> ObjectUpload:
-            uploads[shard] = pipeline.open(object_key(shard))
-            return uploads[shard]
-
-        splitter = ShardSplitter(shards, open_object, _spool, acks)
-        stream = CheckedStream(pieces)
-        structure_fault: IntegrityError | InvalidInput | None = None
-        for piece in stream:
-            if structure_fault is None:
-                try:
-                    with _spooling():
-                        splitter.feed(piece)
-                except (IntegrityError, InvalidInput) as error:
-                    # Read on: whether the bytes differ from those that Qdrant wrote is the better answer.
-                    structure_fault = error
-        stream.verify(snapshot["name"], snapshot["size"], snapshot["sha256"])
-        if structure_fault is not None:
-            raise structure_fault
-        with _spooling():
-            archives = splitter.finish()
-        pipeline.free_memory()
-        return archives, {shard: upload.complete() for shard, upload in uploads.items()}
-
-
-def _spool() -> IO[bytes]:
-    return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY)
-
-
-@contextmanager
-def _spooling() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FileError(
-            f"The log of a shard cannot be kept in a temporary file: {error.strerror}.",
-            "Nothing was committed. Make room in the temporary directory of this host, or set TMPDIR to another one.",
-        ) from error
 
 
 def refuse_cut_off(qdrant: Qdrant, collection: str, shards: list[int]) -> None:

@@ -134,6 +134,7 @@ class _Run:
         self.regions, self.request, self.check = regions, request, check
         self.report = VerifyReport()
         self.health = SourceHealth()
+        self.proved: set[tuple[str, str]] = set()
         self.rings = {region.name: key_ring(region.location) for region in regions}
         # (collection, backup id) -> the names of the regions that hold it.
         self.holders: dict[tuple[str, str], set[str]] = {}
@@ -217,7 +218,7 @@ class _Run:
             for region in self.regions
         ]
         content = self.request.level == CONTENT
-        reading = look_at_backup(collection, backup_id, copies, content, self.health)
+        reading = look_at_backup(collection, backup_id, copies, content, self.health, self.proved)
         records = self.records[collection, backup_id]
         if self.request.repair:
             recorded = {name: record.manifest_sha256 for name, record in records.items()}

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,11 +17,13 @@ from ..errors import (
     KeyServiceError,
     ObjectNotFound,
     StoreError,
+    StoreUnreachable,
 )
 from ..formats import layout
 from ..formats.manifest import Manifest
 from ..stores.master_keys import KeyRing
 from ..stores.repository import Repository
+from .backup_objects import objects_of, shard_objects
 from .catalogue import READERS, read_manifest
 from .data_keys import contexts_of, named, wrong_key
 from .key_records import read_key_record
@@ -87,7 +88,8 @@ class BackupReading:
     """One backup in all regions.
 
     ``manifest`` and ``data``: the first valid one, None if there is none. ``alike``: the copies that are compared with
-    it: those with the same manifest, and those whose own is damaged.
+    it: those with the same manifest, and those whose own is damaged. ``objects``: key and description of each object
+    that the manifest needs.
     """
 
     collection: str
@@ -96,33 +98,37 @@ class BackupReading:
     manifest: Manifest | None = None
     data: bytes = b""
     alike: list[RegionCopy] = field(default_factory=list)
+    objects: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def manifest_key(self) -> str:
         """The manifest's key."""
         return layout.manifest_key(self.collection, self.backup_id)
 
-    def objects(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Key and description of each shard archive, in the order of the shards."""
-        if self.manifest is not None:
-            for shard in self.manifest.shards:
-                yield self.manifest.object_key(shard), shard["object"]
-
 
 def look_at_backup(
-    collection: str, backup_id: str, copies: list[RegionCopy], content: bool, health: SourceHealth
+    collection: str,
+    backup_id: str,
+    copies: list[RegionCopy],
+    content: bool,
+    health: SourceHealth,
+    proved: set[tuple[str, str]],
 ) -> BackupReading:
     """Verify a backup in all regions at once.
 
     ``copies`` are in the order of the regions, fresh but for ``held``, ``unreached`` and ``keys``; the findings go into
     them.
-    ``content``: read every part, beside looking at what exists. ``health`` is shared by all backups of a run.
+    ``content``: read every part, beside looking at what exists. ``health`` is shared by all backups of a run, and so is
+    ``proved``: region and key of the packs that were found right, which other backups need, too.
     """
     reading = BackupReading(collection, backup_id, copies)
     with ThreadPoolExecutor(len(copies), thread_name_prefix="verify-region") as threads:
         list(threads.map(lambda copy: _guarded(_look_at_manifest, reading, copy, health), copies))
         _choose_manifest(reading)
-        list(threads.map(lambda copy: _guarded(_look_at_objects, reading, copy, health, content), reading.alike))
+        _find_objects(reading, health)
+        list(
+            threads.map(lambda copy: _guarded(_look_at_objects, reading, copy, health, content, proved), reading.alike)
+        )
     reading.alike = [copy for copy in reading.alike if copy.unreached is None]
     for copy in reading.copies:
         for finding in copy.findings:
@@ -175,8 +181,24 @@ def _choose_manifest(reading: BackupReading) -> None:
             copy.found(reading.manifest_key, CONFLICT, reason)
 
 
-def _look_at_objects(reading: BackupReading, copy: RegionCopy, health: SourceHealth, content: bool) -> None:
-    objects = list(reading.objects())
+def _find_objects(reading: BackupReading, health: SourceHealth) -> None:
+    """Where no region has a good table of the packs, that is what each is told of, and the packs are not known."""
+    if reading.manifest is None:
+        return
+    regions = [copy.region for copy in reading.alike]
+    try:
+        reading.objects = list(objects_of(regions, reading.manifest, health))
+    except (DamagedBackup, StoreUnreachable) as error:
+        reading.objects = list(shard_objects(reading.manifest))
+        for copy in reading.alike:
+            copy.found(reading.manifest_key, CONTENT, f"its packs are not known: {error.detail}")
+
+
+def _look_at_objects(
+    reading: BackupReading, copy: RegionCopy, health: SourceHealth, content: bool, proved: set[tuple[str, str]]
+) -> None:
+    name = copy.region.name
+    objects = [(key, stored) for key, stored in reading.objects if (name, key) not in proved]
     with ThreadPoolExecutor(READERS, thread_name_prefix="verify-object") as threads:
         list(threads.map(lambda entry: _look_at_object(copy, *entry), objects))
     if copy.keys is not None and reading.manifest is not None:
@@ -186,6 +208,8 @@ def _look_at_objects(reading: BackupReading, copy: RegionCopy, health: SourceHea
     for key, stored in objects if content else []:
         if key not in missing:
             _read_content(copy, key, stored, health)
+    bad = {finding.object for finding in copy.findings}
+    proved |= {(name, key) for key, _stored in objects if key not in bad and layout.is_pack_key(key)}
     order = [reading.manifest_key, layout.keys_key(reading.collection, reading.backup_id)]
     order += [name for key, _stored in objects for name in (key, layout.sidecar_key(key))]
     copy.findings.sort(key=lambda finding: (order.index(finding.object), finding.part or 0))
@@ -217,6 +241,8 @@ def _look_at_object(copy: RegionCopy, key: str, stored: dict[str, Any]) -> None:
         copy.found(key, MISSING, "the object is missing")
     except EncryptionRefused as error:
         copy.found(key, ENCRYPTION, error.detail)
+    if not layout.has_sidecar(key):
+        return
     sidecar = layout.sidecar_key(key)
     try:
         if region.get(sidecar) != layout.sidecar(key, stored["sha256"]):

@@ -48,11 +48,14 @@ class ChunkKeys:
         """The data key of a chunk, nothing for one that is not encrypted; raises as ``require``."""
         if header.client_encryption is None or header.key_context is None:
             return b""
-        context = header.key_context
+        return self.open(header.client_encryption["wrap"], header.key_context)
+
+    def open(self, wrap: dict[str, Any], context: Context) -> bytes:
+        """The data key in a wrap that was made for ``context``; raises as ``require``."""
         name = tuple(context.values())
         with self._lock:
             if name not in self._opened:
-                self._opened[name] = self._open(header.client_encryption["wrap"], context)
+                self._opened[name] = self._open(wrap, context)
             opened = self._opened[name]
         if isinstance(opened, WrongKey):
             raise opened

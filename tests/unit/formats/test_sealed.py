@@ -122,7 +122,7 @@ def test_no_last_part_is_given_before_the_whole_is_right() -> None:
     parts = sealed(plain)
     stored = described(b"\xff" + plain[1:], parts)
     given_out = []
-    with pytest.raises(DamagedBackup, match="is not the archive that the manifest describes"):
+    with pytest.raises(DamagedBackup, match="is not what the manifest describes"):
         given_out += list(open_parts(parts, stored, {KEY_ID: KEY}, "x"))
     pieces = open_parts(parts, stored, {KEY_ID: KEY}, "x")
     assert [next(pieces), next(pieces)] == [plain[:48], plain[48:96]]

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an incremental backup finds in the repository: the chunks of the newest one before it.
+
+That one is only where to look: each backup is complete by itself, and its manifest refers to no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from ..errors import DrError
+from ..formats import layout
+from ..formats.chunk_list import Chunk, ChunkList
+from ..formats.manifest import Manifest
+from ..formats.pack_table import Pack
+from ..formats.sealed import open_parts
+from ..stores.repository import Repository
+from .backup_objects import listed_packs, newest_incremental, read_table
+from .chunked_upload import Before, ChunkedObjects
+from .data_keys import open_data_keys
+from .pack_keys import new_pack_key
+from .verified_parts import VerifiedParts
+
+
+def chunked_objects(repository: Repository, collection: str, now: datetime, warnings: list[str]) -> ChunkedObjects:
+    """Where the shards of an incremental backup go; what cannot be read of the one before is stored anew, and said.
+
+    ``now``: aware. Raises what a key or a key service raises, and StoreError.
+    """
+    key = new_pack_key(repository, collection, now)
+    base = newest_incremental(repository, collection)
+    there = listed_packs(repository, collection) if base else {}
+
+    def before(shard: int) -> Before | None:
+        entry = next((each for each in base.shards if each["shard"] == shard), None) if base else None
+        if base is None or entry is None or "archive" not in entry["object"]:
+            return None
+        try:
+            packs = read_table([repository], base.object_key(entry), entry["object"])
+            keys = open_data_keys(base, [repository])
+        except DrError as error:
+            warnings.append(_not_read(shard, base, error))
+            return None
+        pieces = _pieces(repository, base, entry, packs, keys, warnings)
+        return Before(packs, _present(pieces, packs, there, collection))
+
+    return ChunkedObjects(repository, collection, key, before)
+
+
+def _pieces(
+    repository: Repository,
+    base: Manifest,
+    entry: dict[str, Any],
+    packs: list[Pack],
+    keys: dict[str, bytes],
+    warnings: list[str],
+) -> Iterator[bytes | Chunk]:
+    """What the list of a shard has in it; where it cannot be read on, a warning ends it."""
+    key, stored = base.object_key(entry), entry["object"]
+    try:
+        with VerifiedParts([repository], key, stored) as parts:
+            yield from ChunkList(open_parts(parts, stored, keys, key), packs, key)
+    except DrError as error:
+        warnings.append(_not_read(entry["shard"], base, error))
+
+
+def _present(
+    pieces: Iterator[bytes | Chunk], packs: list[Pack], there: dict[str, int], collection: str
+) -> Iterator[bytes | Chunk]:
+    """Those chunks whose packs are there with their sizes: what was lost is stored again."""
+    whole = [there.get(layout.pack_key(collection, pack.sha256)) == pack.size for pack in packs]
+    return (piece for piece in pieces if isinstance(piece, Chunk) and whole[piece.pack])
+
+
+def _not_read(shard: int, base: Manifest, error: DrError) -> str:
+    return f"shard {shard} is stored anew: what backup {base.backup_id} has of it cannot be read ({error.detail})"

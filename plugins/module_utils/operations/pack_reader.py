@@ -1,0 +1,165 @@
+# Copyright (c) 2026, VectorOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Chunks read from their packs: each from the first region that has it right, near ones by one request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from threading import Lock
+from typing import Any
+
+from ..errors import DamagedBackup, ObjectNotFound, StoreError, StoreUnreachable
+from ..formats import layout
+from ..formats.chunk_list import Chunk
+from ..formats.pack import HEADER_AT_MOST, PackReader, key_context_of, read_header
+from ..formats.pack_table import Pack
+from ..stores.repository import Repository
+from .verified_parts import NOT_REACHED, SourceHealth
+from .wal_keys import ChunkKeys
+
+# Bytes between two chunks of a pack that are read along rather than asked for apart.
+_GAP = 256 * 1024
+_ATTEMPTS = 2
+_MOST_READERS = 1024
+
+Json = dict[str, Any]
+Place = tuple[int, int]
+
+
+class PackedChunks:
+    """Reads chunks of one shard archive; several threads may use it.
+
+    Attributes:
+        served: per source name ``{"parts": n, "bytes": n}``; a part is what one request read.
+        damaged: ``{"object", "part", "source", "reason", "served_by"}`` of each pack (one part) that was bad somewhere.
+    """
+
+    def __init__(
+        self, sources: Sequence[Repository], collection: str, packs: Sequence[Pack], health: SourceHealth
+    ) -> None:
+        self.served: dict[str, dict[str, int]] = {}
+        self.damaged: list[Json] = []
+        self._sources, self._collection, self._packs, self._health = sources, collection, packs, health
+        self._keys = ChunkKeys(sources)
+        self._readers: dict[tuple[str, int], PackReader] = {}
+        self._lock = Lock()
+
+    def read(self, chunks: Sequence[Chunk]) -> dict[Place, bytes | memoryview]:
+        """The bytes of the chunks by pack and offset, proved.
+
+        Raises:
+            DamagedBackup: no source has a good copy; names the pack and the reason of each source.
+            StoreUnreachable: no source could be asked at all.
+        """
+        found: dict[Place, bytes | memoryview] = {}
+        faults: dict[int, dict[str, str]] = {}
+        reached = False
+        for source in self._sources:
+            for _attempt in range(_ATTEMPTS):
+                left = [chunk for chunk in chunks if (chunk.pack, chunk.offset) not in found]
+                if not left or source.name in self._health.down:
+                    break
+                reached |= self._read_from(source, left, found, faults)
+        if len(found) < len({(chunk.pack, chunk.offset) for chunk in chunks}):
+            raise self._no_good_copy(faults, reached)
+        return found
+
+    def _read_from(
+        self,
+        source: Repository,
+        chunks: Sequence[Chunk],
+        found: dict[Place, bytes | memoryview],
+        faults: dict[int, dict[str, str]],
+    ) -> bool:
+        """Read what ``source`` has right; whether it could be asked."""
+        for run in _runs(chunks):
+            pack = run[0].pack
+            key = layout.pack_key(self._collection, self._packs[pack].sha256)
+            try:
+                found.update(self._read_run(source, key, run))
+            except NOT_REACHED as error:
+                self._health.failed(source, key, error)
+                faults.setdefault(pack, {})[source.name] = error.detail
+                return False
+            except (ObjectNotFound, DamagedBackup, StoreError) as error:
+                self._health.answered(source)
+                missing = isinstance(error, ObjectNotFound)
+                faults.setdefault(pack, {})[source.name] = "the object is missing" if missing else error.detail
+            else:
+                self._health.answered(source)
+                self._note_damage(pack, faults.pop(pack, {}), source.name)
+        return True
+
+    def _read_run(self, source: Repository, key: str, run: Sequence[Chunk]) -> dict[Place, bytes | memoryview]:
+        start, stop = run[0].offset, max(chunk.offset + chunk.stored for chunk in run)
+        data = memoryview(source.get_range(key, start, stop - start))
+        if len(data) != stop - start:
+            raise DamagedBackup(f"{key} ends before byte {stop}.")
+        reader = self._reader(source, key, self._packs[run[0].pack])
+        opened: dict[Place, bytes | memoryview] = {}
+        for chunk in run:
+            at = chunk.offset - start
+            opened[chunk.pack, chunk.offset] = reader.open(chunk, data[at : at + chunk.stored])
+        with self._lock:
+            count = self.served.setdefault(source.name, {"parts": 0, "bytes": 0})
+            count["parts"] += 1
+            count["bytes"] += len(data)
+        return opened
+
+    def _reader(self, source: Repository, key: str, pack: Pack) -> PackReader:
+        if not pack.overhead:
+            return PackReader({}, b"", key)
+        name = (source.name, int(pack.sha256[:16], 16))
+        with self._lock:
+            reader = self._readers.get(name)
+        if reader is None:
+            header = read_header(source.get_range(key, 0, min(pack.size, HEADER_AT_MOST)), key)
+            context = key_context_of(header)
+            secret = self._keys.open(header["wrap"], context) if context is not None else b""
+            reader = PackReader(header, secret, key)
+            with self._lock:
+                if len(self._readers) >= _MOST_READERS:
+                    self._readers.clear()
+                self._readers[name] = reader
+        return reader
+
+    def _note_damage(self, pack: int, reasons: dict[str, str], served_by: str | None) -> None:
+        key = layout.pack_key(self._collection, self._packs[pack].sha256)
+        with self._lock:
+            self.damaged += [
+                {"object": key, "part": 1, "source": name, "reason": reason, "served_by": served_by}
+                for name, reason in reasons.items()
+                if name not in self._health.down
+            ]
+
+    def _no_good_copy(self, faults: dict[int, dict[str, str]], reached: bool) -> StoreError | DamagedBackup:
+        for pack, reasons in faults.items():
+            self._note_damage(pack, reasons, None)
+        keys = [layout.pack_key(self._collection, self._packs[pack].sha256) for pack in faults]
+        told = {name: reason for reasons in faults.values() for name, reason in reasons.items()} or self._health.down
+        detail = "; ".join(f"{name}: {reason}" for name, reason in told.items())
+        if not reached:
+            return StoreUnreachable(
+                f"No source could be asked for {', '.join(keys) or 'the packs'}. {detail}",
+                "Make at least one of the sources reachable, and run again.",
+            )
+        return DamagedBackup(
+            f"No source has a good copy of all chunks in {', '.join(keys)}. {detail}",
+            "Add a further source that holds this backup, or use another backup.",
+            damaged=list(self.damaged),
+        )
+
+
+def _runs(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
+    """The chunks in the order of their places, those together that are read by one request."""
+    run: list[Chunk] = []
+    stop = 0
+    for chunk in sorted(set(chunks), key=lambda chunk: (chunk.pack, chunk.offset)):
+        if run and (chunk.pack != run[0].pack or chunk.offset > stop + _GAP):
+            yield run
+            run = []
+        run.append(chunk)
+        stop = chunk.offset + chunk.stored
+    if run:
+        yield run
