@@ -205,6 +205,25 @@ def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, t
     assert "\nOnCalendar=*-*-* 03:00:00 UTC\nRandomizedDelaySec=3min\n" in timer
 
 
+def test_the_schedule_of_the_role_qdrant_replicate_installs_an_agent_that_copies(host: Path, tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    given = variables(tmp_path)
+    own = {"source": given.pop("qdrant_agent_repository"), "destinations": given.pop("qdrant_agent_destinations")}
+    given |= {f"qdrant_replicate_{name}": value for name, value in own.items()}
+    given |= {"qdrant_replicate_newest": 2, "qdrant_sla": "customer_facing"}
+    role = {"name": "vectorops.qdrant_dr.qdrant_replicate", "tasks_from": "schedule"}
+    status, _changed, output = play(tmp_path, given, role=role)
+    assert status == 0, output
+    config = read_config(str(tmp_path / "etc" / "config.json"), environment={})
+    assert [each.bucket for each in (config.repository, *config.destinations)] == ["backups", "copies"]
+    assert config.copy_newest == 2
+    timer = (tmp_path / "qdrant-dr-copy.timer").read_text()
+    assert "\nOnCalendar=*-*-* *:00/5:00 UTC\nRandomizedDelaySec=60s\n" in timer
+    status, _changed, output = play(tmp_path, given | {"qdrant_replicate_on_calendar": "Mon 02:00"}, role=role)
+    assert (status, "qdrant_agent_copy_on_calendar leaves 604800 s" in output) == (0, True), output
+    assert "\nOnCalendar=Mon 02:00\n" in (tmp_path / "qdrant-dr-copy.timer").read_text()
+
+
 @pytest.mark.qdrant
 def test_the_archiver_is_set_up_beside_the_agent(
     host: Path, qdrant_server: QdrantServer, make_collection: Callable[..., str]

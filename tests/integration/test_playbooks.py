@@ -19,6 +19,8 @@ import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.made_backups import location_on, make_backup
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -281,3 +283,28 @@ def test_a_level_says_how_young_a_backup_is_good_enough(user: User, node: Qdrant
     assert (refused.status, refused.changed) == (2, 0), refused.output
     assert "The RTO would be 1m 0s, and may be 1m 0s: find 1m 0s" in " ".join(refused.output.split())
     assert user.runs("backup", **tight, qdrant_sla_unmet="warn").changed == 1
+
+
+def test_copies_are_planned_and_judged_by_their_level(
+    user: User, s3_server: SeaweedServer, other_server: SeaweedServer
+) -> None:
+    near, far = user.variables["qdrant_backup_repository"], user.variables["qdrant_replicate_destinations"][0]
+    with Repository(location_on(s3_server, near["bucket"], cluster="test", prefix="")) as repository:
+        make_backup(repository, "old", "20251101T020000Z-a1b2c3", cluster="test")
+    by_hand = user.runs("replicate", qdrant_sla="prototype", qdrant_replicate_rpo={"far": "2d"})
+    assert (by_hand.status, by_hand.changed) == (2, 0), by_hand.output
+    assert "qdrant_replicate_rpo of far is 2d 0h, but qdrant_sla is" in " ".join(by_hand.output.split())
+    tight = {"qdrant_sla": {"rpo_seconds": "5000d", "rto_seconds": 60}}
+    refused = user.runs("replicate", **tight)
+    assert (refused.status, refused.changed) == (2, 0), refused.output
+    assert "The RTO would be 1m 0s, and may be 1m 0s: find 1m 0s" in " ".join(refused.output.split())
+    assert keys_in(other_server, far) == []
+    copied = user.runs("replicate", **tight, qdrant_sla_unmet="warn")
+    assert (copied.status, copied.changed) == (0, 1), copied.output
+    assert "WARNING: old cannot meet" in " ".join(copied.output.split())
+    late = user.runs("replicate", qdrant_sla="prototype")
+    assert (late.status, late.changed) == (2, 0), late.output
+    said = " ".join(late.output.split())
+    assert re.search(r"the newest backup of old in far is from \d+ s ago, and qdrant_sla allows 86400 s", said)
+    assert user.runs("replicate", qdrant_sla=[{"collections": ["other"], "sla": "prototype"}]).status == 0
+    assert user.runs("replicate", qdrant_sla="prototype", qdrant_sla_unmet="warn").status == 0
