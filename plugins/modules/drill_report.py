@@ -41,7 +41,9 @@ options:
   state:
     description:
       - V(present) writes the report of the drill in O(record).
-      - V(index) writes C(prefix/cluster/drills.html), which lists all drills of the cluster, and has filters.
+      - V(index) writes C(prefix/cluster/drills.html), which lists all drills of the cluster, and has filters. Without
+        O(repositories) it lists those whose reports are in O(directory), and the collections that had a backup when the
+        newest of them was done.
     type: str
     choices: [present, index]
     default: present
@@ -217,8 +219,8 @@ def write(params: dict[str, Any], check: bool, now: datetime) -> dict[str, Any]:
     with ExitStack() as stack:
         regions = stack.enter_context(opened_regions(params["repositories"])) if params["repositories"] else []
         if params["state"] == "index":
-            if not regions or params["days"] < 1:
-                raise InvalidInput("An index needs repositories, and days of 1 or more.", "Correct the options.")
+            if params["days"] < 1:
+                raise InvalidInput(f"days is {params['days']}.", "Give 1 or more.")
             return report_index(regions, directory, params["days"], now, check)
         key = params["signature_key"]
         options = ReportOptions(params["close"], directory, None if key is None else Path(key))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -264,6 +265,31 @@ def test_the_index_lists_the_drills_of_all_collections(repository: Repository, r
     assert [each["collection"] for each in listed["backups"]] == ["never"]
 
 
+def test_the_index_of_a_folder_lists_the_drills_in_it(run_module: Run, tmp_path: Path) -> None:
+    params = {"state": "index", "directory": str(tmp_path), "days": 36500}
+    nothing = run_module("drill_report", params)
+    assert (nothing["changed"], nothing["drills"], nothing["files"]) == (False, 0, [])
+    newest = made_drills.passed(0, collection="docs")
+    newest["coverage"] = {"protected": ["docs", "never"], "drilled_within": {"docs": None, "never": None}, "days": 30}
+    for record in (made_drills.failed(-9), made_drills.failover(-1), newest):
+        run_module("drill_report", {"record": record, "directory": str(tmp_path)})
+    altered = tmp_path / "docs" / "drills" / made_drills.drill_id(-3)
+    altered.mkdir()
+    for name in ("record.json", "record.json.sha256"):
+        (altered / name).write_text("{}")
+    assert run_module("drill_report", params, check=True)["changed"] is True
+    assert not (tmp_path / "drills.html").exists()
+    done = run_module("drill_report", params)
+    assert (done["changed"], done["drills"], done["due"]) == (True, 2, ["never"])
+    assert [(each["drill_id"], each["region"]) for each in done["damaged"]] == [(altered.name, str(tmp_path))]
+    page = (tmp_path / "drills.html").read_text()
+    links = re.findall(r'href="\./([^"]+)"', page)
+    assert len(links) == 3
+    assert all((tmp_path / link).is_file() for link in links)
+    assert f"Recovery drills of {newest['cluster']}" in page
+    assert run_module("drill_report", params)["changed"] is False
+
+
 def test_a_region_that_is_gone_keeps_no_other_from_the_index(repository: Repository, run_module: Run) -> None:
     drill_report.store_report([repository], drill_report.render(made_drills.passed()))
     params = options(repository, state="index")
@@ -328,7 +354,7 @@ def test_a_signature_can_be_verified_as_documented(repository: Repository, run_m
         ({"record": {"kind": "other"}}, "not the record of a drill"),
         ({"record": {**made_drills.passed(), "commands": None}}, "commands is not a list"),
         ({"repositories": []}, "nowhere to write to"),
-        ({"state": "index", "days": 0}, "days of 1 or more"),
+        ({"state": "index", "days": 0}, "days is 0."),
     ],
 )
 def test_options_that_cannot_be_right(repository: Repository, run_module: Run, changes: Json, words: str) -> None:

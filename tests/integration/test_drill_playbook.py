@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -16,9 +17,10 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
-from tests.drill_playbook import DrillPlaybook, drill_variables
+from tests.drill_playbook import DrillPlaybook, drill_variables, records_in
 from tests.followed import moment_of
 from tests.proofs import state_of
+from tools.chromium import Chromium
 from tools.servers import QdrantServer, qdrant_binary
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -69,6 +71,28 @@ def test_every_collection_is_drilled_on_a_standby_with_hooks(
     first, second = records
     later = moment_of(second["declared"]["at"]) - moment_of(first["declared"]["at"])
     assert later.total_seconds() >= sum(stage["seconds"] for stage in first["stages"]), "measured as if it were alone"
+
+
+def test_a_folder_of_reports_has_a_page_of_all_drills(scene: DrillPlaybook, tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    first, second = scene.production.collections()[:2]
+    for name in (first, second):
+        status, output, _records = scene.drills(qdrant_drill_output=str(reports), qdrant_drill_collections=[name])
+        assert status == 0, output
+    newest_first = records_in(reports)[::-1]
+    assert [record["collection"] for record in newest_first] == [second, first]
+    with Chromium(tmp_path / "profile") as browser:
+        browser.open(reports / layout.DRILLS_PAGE)
+        rows = "[...document.querySelectorAll('tbody tr')]"
+        assert browser.run(f"{rows}.map(row => row.dataset.collection)") == [second, first]
+        verdicts = [record["verdict"] for record in newest_first]
+        assert browser.run(f"{rows}.map(row => row.dataset.verdict)") == verdicts
+        assert browser.run("document.getElementById('shown').textContent") == "2 of 2 reports"
+        assert "none of 2 protected collections" in browser.run("document.body.innerText")
+        link = browser.run("document.querySelector('tbody a').href")
+        assert link.startswith(reports.as_uri())
+        browser.open(Path(unquote(urlsplit(link).path)))
+        assert second in browser.run("document.querySelector('h1').innerText")
 
 
 def test_a_region_that_is_really_gone_keeps_no_drill_from_the_other_one(scene: DrillPlaybook) -> None:

@@ -19,9 +19,19 @@ from ..errors import DrError, FileError, InvalidInput, ObjectExists, ObjectNotFo
 from ..formats import drill_index, drill_markdown, drill_page, drill_record, layout
 from ..formats.drill_kind import kind_of
 from ..formats.sealed import require_cryptography
-from ..stores.agent_files import write_file
+from ..stores.agent_files import read_file, write_file
 from ..stores.repository import Repository
-from .drills import coverage_of, find_drills, last_drills, previous_of, protected_collections, summary_of
+from .drills import (
+    FoundDrills,
+    coverage_of,
+    drills_in,
+    find_drills,
+    last_drills,
+    last_protected,
+    previous_of,
+    protected_collections,
+    summary_of,
+)
 from .object_copy import put_proved
 
 Json = dict[str, Any]
@@ -83,16 +93,17 @@ def report_index(
 ) -> Json:
     """Write the page that lists all drills of the cluster; returns what the module documents.
 
+    Without ``regions`` it lists those whose reports are in ``directory``, and is not written where that has none.
     ``days``: within which each protected collection should be drilled. A repository that fails keeps no other one from
     getting the page. Raises as ``report_drill`` does.
     """
-    found = find_drills(regions)
+    found = find_drills(regions) if regions else drills_in(directory) if directory else FoundDrills()
     records = found.newest_first()
-    protected = protected_collections(regions)
+    protected = protected_collections(regions) if regions else last_protected(records)
     coverage, due = coverage_of(last_drills(records, protected), protected, days, now)
-    page = drill_index.render(regions[0].location.cluster, [summary_of(record) for record in records], coverage, due)
-    data = page.encode("utf-8")
-    path = None if directory is None else directory / layout.DRILLS_PAGE
+    cluster = regions[0].location.cluster if regions else records[0]["cluster"] if records else ""
+    data = drill_index.render(cluster, [summary_of(record) for record in records], coverage, due).encode("utf-8")
+    path = directory / layout.DRILLS_PAGE if directory and (regions or records) else None
     changed = path is not None and put_file(path, data, check)
     stored, errors = put_index(regions, data, check)
     result = {
@@ -282,11 +293,3 @@ def _is_other(region: Repository, key: str, content: bytes) -> bool:
         return region.get(key) != content
     except ObjectNotFound:
         return True
-
-
-def read_file(path: Path) -> bytes:
-    """The content of a local file. Raises FileError."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror}.", "Correct the path, or the file's mode.") from error

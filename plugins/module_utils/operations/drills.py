@@ -10,11 +10,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from ..errors import IntegrityError, ObjectNotFound, StoreError
+from ..errors import FileError, IntegrityError, ObjectNotFound, StoreError
 from ..formats import drill_record, drill_schedule, layout
 from ..formats.drill_kind import kind_of
+from ..stores.agent_files import read_file
 from ..stores.repository import Repository
 from .catalogue import READERS, collections_of, committed_ids
 from .regions_catalogue import nobody_answered
@@ -145,12 +147,34 @@ def read_drill(region: Repository, collection: str, drill_id: str) -> Json:
     """The record of one drill. Raises ObjectNotFound, StoreError, or IntegrityError for one that is not as written."""
     key = layout.drill_key(collection, drill_id)
     data = region.get(key)
-    if region.get(layout.sidecar_key(key)) != layout.sidecar(key, hashlib.sha256(data).hexdigest()):
-        raise IntegrityError(f"{region.url(key)} was altered: it has not the SHA-256 of its sidecar.")
+    return _proved(collection, drill_id, data, region.get(layout.sidecar_key(key)), region.url(key))
+
+
+def _proved(collection: str, drill_id: str, data: bytes, sidecar: bytes, place: str) -> Json:
+    """The record that is stored as ``data``. Raises IntegrityError, which names its ``place``."""
+    key = layout.drill_key(collection, drill_id)
+    if sidecar != layout.sidecar(key, hashlib.sha256(data).hexdigest()):
+        raise IntegrityError(f"{place} was altered: it has not the SHA-256 of its sidecar.")
     record = drill_record.parse(data)
     if (record["collection"], record["drill_id"]) != (collection, drill_id):
-        raise IntegrityError(f"{region.url(key)} is the record of another drill.")
+        raise IntegrityError(f"{place} is the record of another drill.")
     return record
+
+
+def drills_in(folder: Path) -> FoundDrills:
+    """The drills whose reports are in a local folder, as ``write_report`` has put them there; in no ``regions``."""
+    found = FoundDrills()
+    for path in folder.glob(f"*/drills/*/{layout.DRILL_RECORD}"):
+        collection, drill_id = path.parts[-4], path.parts[-2]
+        try:
+            sidecar = read_file(path.with_name(layout.sidecar_key(path.name)))
+            record = _proved(collection, drill_id, read_file(path), sidecar, str(path))
+        except (FileError, IntegrityError) as error:
+            names = {"region": str(folder), "collection": collection, "drill_id": drill_id}
+            found.damaged.append({**names, "reason": error.detail})
+        else:
+            found.records[collection, drill_id] = record
+    return found
 
 
 def newest_drills(region: Repository, collection: str) -> Iterator[Json]:
@@ -211,6 +235,11 @@ def protected_collections(regions: Sequence[Repository]) -> list[str]:
         except StoreError:
             continue
     return sorted(names)
+
+
+def last_protected(records: Sequence[Json]) -> list[str]:
+    """The collections that had a backup when the newest of these drills was done; ``records`` are newest first."""
+    return next((list(record["coverage"]["protected"]) for record in records if record["coverage"]), [])
 
 
 def coverage_of(

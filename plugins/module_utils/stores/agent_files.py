@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that the host agent writes: each one whole or not at all, whatever is killed when."""
+"""Files that the host agent reads and writes: each one whole or not at all, whatever is killed when."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ def write_file(path: Path, data: bytes, mode: int = 0o640) -> None:
             f"{path} cannot be written: {error.strerror}.",
             "Let the user that this runs as write to its folder, and see whether its disk is full.",
         ) from error
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file. Raises ``FileError``."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}.", "Correct the path, or the file's mode.") from error
 
 
 def remove_file(path: Path) -> None:
