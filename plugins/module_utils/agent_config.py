@@ -140,40 +140,52 @@ def read_config(path: str, environment: Mapping[str, str] | None = None, archive
     if "repository" not in given:
         raise InvalidInput(f"{path} names no repository.", "Give its bucket and cluster.")
     keys = _credentials(given.get("credentials_file"))
+    return AgentConfig(
+        **_tasks(given, path),
+        **_places(given, keys, os.environ if environment is None else environment, path),
+        lock_seconds=float(given.get("lock_seconds", LIFE_SECONDS)),
+        wal_archive=_wal_archive(*_wal_archive_section(given, path, archive)),
+        sla=SlaPolicy.parse(given["sla"], f"sla in {path}") if "sla" in given else None,
+    )
+
+
+def _places(given: Json, keys: Json, environment: Mapping[str, str], path: str) -> Json:
+    """The nodes and the repositories of the configuration, with the credentials ``keys``."""
+    locations = _locations([given["repository"], *given.get("destinations", [])], keys["repositories"], path)
+    qdrant = _connection(given.get("qdrant", {}), keys, environment, f"qdrant in {path}")
+    nodes = given.get("nodes", {})
+    urls = _checked(nodes, dict.fromkeys(nodes, _TEXT), f"nodes in {path}")
+    return {
+        "qdrant": qdrant,
+        "nodes": {name: replace(qdrant, url=url) for name, url in urls.items()},
+        "repository": locations[0],
+        "destinations": locations[1:],
+        "to_prune": [_as_pruner(location, keys["pruner"]) for location in locations],
+    }
+
+
+def _tasks(given: Json, path: str) -> Json:
+    """What the sections say of backups, copies, verifications, prunes and the status."""
     sections = {name: _checked(given.get(name, {}), shape, f"{name} in {path}") for name, shape in SECTIONS.items()}
     backup, copy, status = (sections[name] for name in ("backup", "copy", "status"))
     prune = _with_defaults(given.get("prune", {}), PRUNE, PRUNE_OPTIONS, f"prune in {path}")
-    locations = _locations([given["repository"], *given.get("destinations", [])], keys["repositories"], path)
     if min(backup.get("probes", 0), backup.get("wait_for_transfers", 0)) < 0 or copy.get("newest", 1) < 1:
         raise InvalidInput(f"In {path}, probes must be 0 or more, as wait_for_transfers, and newest 1 or more.")
-    qdrant = _connection(
-        given.get("qdrant", {}), keys, os.environ if environment is None else environment, f"qdrant in {path}"
-    )
-    nodes = given.get("nodes", {})
-    urls = _checked(nodes, dict.fromkeys(nodes, _TEXT), f"nodes in {path}")
-    return AgentConfig(
-        qdrant=qdrant,
-        nodes={name: replace(qdrant, url=url) for name, url in urls.items()},
-        repository=locations[0],
-        destinations=locations[1:],
-        to_prune=[_as_pruner(location, keys["pruner"]) for location in locations],
-        collections=_names(backup.pop("collections", [ALL]), f"backup in {path}"),
-        wait_for_transfers=float(backup.pop("wait_for_transfers", TRANSFER_SECONDS)),
-        require_bucket_check=backup.pop("require_bucket_check", False),
-        backup=backup | {"max_age": _age(backup, "max_age")},
-        copy_newest=copy.get("newest", 1),
-        copy_collections=_wanted(copy, f"copy in {path}"),
-        verify=_verify_request(sections["verify"], f"verify in {path}"),
-        prune_collections=_wanted(prune, f"prune in {path}"),
-        verify_before_prune=prune.pop("verify_newest", True),
-        prune=prune,
-        rpo=_age(status, "rpo"),
-        warning=_age(status, "warning"),
-        lock_seconds=float(given.get("lock_seconds", LIFE_SECONDS)),
-        wal_archive=_wal_archive(*_wal_archive_section(given, path, archive)),
-        metrics_path=status.get("metrics_path"),
-        sla=SlaPolicy.parse(given["sla"], f"sla in {path}") if "sla" in given else None,
-    )
+    return {
+        "collections": _names(backup.pop("collections", [ALL]), f"backup in {path}"),
+        "wait_for_transfers": float(backup.pop("wait_for_transfers", TRANSFER_SECONDS)),
+        "require_bucket_check": backup.pop("require_bucket_check", False),
+        "backup": backup | {"max_age": _age(backup, "max_age")},
+        "copy_newest": copy.get("newest", 1),
+        "copy_collections": _wanted(copy, f"copy in {path}"),
+        "verify": _verify_request(sections["verify"], f"verify in {path}"),
+        "prune_collections": _wanted(prune, f"prune in {path}"),
+        "verify_before_prune": prune.pop("verify_newest", True),
+        "prune": prune,
+        "rpo": _age(status, "rpo"),
+        "warning": _age(status, "warning"),
+        "metrics_path": status.get("metrics_path"),
+    }
 
 
 def _read(path: str, private: bool) -> Json:

@@ -26,21 +26,7 @@ def assemble(shares: list[Json], expected: Collection[int], started: str, finish
     Raises ``IncompleteBackup`` with all reasons, and ``missing`` (shard numbers), where they do not make one backup.
     """
     entries = sorted((entry for share in shares for entry in share["shards"]), key=lambda entry: entry["shard"])
-    numbers = [entry["shard"] for entry in entries]
-    missing = sorted(set(expected) - set(numbers))
-    reasons = [f"shard {number} is missing" for number in missing]
-    reasons += [f"shard {number} is there twice" for number in sorted({n for n in numbers if numbers.count(n) > 1})]
-    reasons += [f"shard {number} was not asked for" for number in sorted(set(numbers) - set(expected))]
-    reasons += [f"the nodes disagree on {name}" for name in _SAME if any(s[name] != shares[0][name] for s in shares)]
-    if len({"data_keys" in share for share in shares}) > 1:
-        plain = ", ".join(share["node"] for share in shares if "data_keys" not in share)
-        reasons.append(f"{plain} did not encrypt its share, and others did")
-    if reasons or not shares:
-        raise IncompleteBackup(
-            f"The shares of the nodes do not make a backup: {'; '.join(reasons) or 'there are none'}.",
-            "Nothing was committed. Run the backup again.",
-            missing=missing,
-        )
+    _refuse_parts(shares, [entry["shard"] for entry in entries], expected)
     first = shares[0]
     counts = [count for share in shares for count in (share["points"]["before"], share["points"]["after"])]
     snapshots = [share["snapshot"] for share in shares]
@@ -67,6 +53,24 @@ def assemble(shares: list[Json], expected: Collection[int], started: str, finish
             **_data_keys(shares),
         }
     )
+
+
+def _refuse_parts(shares: list[Json], numbers: list[int], expected: Collection[int]) -> None:
+    """Raise IncompleteBackup unless these shares, with the shards ``numbers``, make one whole backup."""
+    missing = sorted(set(expected) - set(numbers))
+    reasons = [f"shard {number} is missing" for number in missing]
+    reasons += [f"shard {number} is there twice" for number in sorted({n for n in numbers if numbers.count(n) > 1})]
+    reasons += [f"shard {number} was not asked for" for number in sorted(set(numbers) - set(expected))]
+    reasons += [f"the nodes disagree on {name}" for name in _SAME if any(s[name] != shares[0][name] for s in shares)]
+    if len({"data_keys" in share for share in shares}) > 1:
+        plain = ", ".join(share["node"] for share in shares if "data_keys" not in share)
+        reasons.append(f"{plain} did not encrypt its share, and others did")
+    if reasons or not shares:
+        raise IncompleteBackup(
+            f"The shares of the nodes do not make a backup: {'; '.join(reasons) or 'there are none'}.",
+            "Nothing was committed. Run the backup again.",
+            missing=missing,
+        )
 
 
 def _data_keys(shares: list[Json]) -> Json:

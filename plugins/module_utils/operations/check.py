@@ -66,24 +66,44 @@ def check_collection(
     found = readiness_findings(qdrants, collection)
     unmeasured: list[str] = []
     if compare_with is not None:
-        other, other_name = compare_with
-        expect_points = other.count(other_name) if expect_points is None else expect_points
-        if not probes:
-            probes = _unless_refused(unmeasured, lambda: record_probes(other, other_name))
-        if digest and expect_digest is None:
-            expect_digest = collection_digest(other, other_name)[1]
-    result: Json = {"replicas": replica_states(qdrants[0], collection)}
-    points = {qdrant.connection.address: qdrant.count(collection) for qdrant in qdrants}
-    found += _judge("points", points, expect_points)
-    result |= {"points": _agreed(points), "points_by_node": points}
-    wants_digest = digest or expect_digest is not None
-    digests = {q.connection.address: collection_digest(q, collection)[1] for q in qdrants} if wants_digest else {}
-    found += _judge("digest", digests, expect_digest)
-    result |= {"digest": _agreed(digests), "digest_by_node": digests}
+        expected = _expected_by(compare_with, expect_points, expect_digest, digest, probes, unmeasured)
+        expect_points, expect_digest, probes = expected
+    result, differences = _ask_nodes(qdrants, collection, expect_points, expect_digest, digest)
     judged = _unless_refused(unmeasured, lambda: _judge_recall(qdrants, collection, probes, min_recall))
     recall, lines = judged or _judge_recall([], collection, None, min_recall)
-    found += lines
+    found += differences + lines
     return {**result, **recall, "unmeasured": unmeasured, "findings": found, "healthy": not found}
+
+
+def _expected_by(
+    other: tuple[Qdrant, str],
+    points: int | None,
+    wanted: str | None,
+    digest: bool,
+    probes: Json | None,
+    unmeasured: list[str],
+) -> tuple[int | None, str | None, Json | None]:
+    """The points, the digest and the probes to expect: where they are not given, those of another collection."""
+    qdrant, name = other
+    points = qdrant.count(name) if points is None else points
+    if not probes:
+        probes = _unless_refused(unmeasured, lambda: record_probes(qdrant, name))
+    if digest and wanted is None:
+        wanted = collection_digest(qdrant, name)[1]
+    return points, wanted, probes
+
+
+def _ask_nodes(
+    qdrants: list[Qdrant], collection: str, expect_points: int | None, expect_digest: str | None, digest: bool
+) -> tuple[Json, list[str]]:
+    """What the nodes say of replicas, points and digest, and in what that is not as expected."""
+    replicas = replica_states(qdrants[0], collection)
+    points = {qdrant.connection.address: qdrant.count(collection) for qdrant in qdrants}
+    wants_digest = digest or expect_digest is not None
+    digests = {q.connection.address: collection_digest(q, collection)[1] for q in qdrants} if wants_digest else {}
+    result = {"replicas": replicas, "points": _agreed(points), "points_by_node": points}
+    found = _judge("points", points, expect_points) + _judge("digest", digests, expect_digest)
+    return {**result, "digest": _agreed(digests), "digest_by_node": digests}, found
 
 
 def _unless_refused(unmeasured: list[str], measure: Callable[[], Found]) -> Found | None:

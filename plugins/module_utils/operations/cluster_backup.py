@@ -98,38 +98,49 @@ def store_share(
     On an error what was stored is removed again, unless the document is there or may be: the backup may then have
     been committed with it. A node that ends after the commit, because it was given up, removes its part and says so.
     """
-    collection, backup_id, attempt = request.collection, plan["backup_id"], plan["attempt"]
+    collection, backup_id = request.collection, plan["backup_id"]
     removed = sweep(repository, qdrant, collection, _leftovers(repository, qdrant, collection, backup_id, now()))
-    key = layout.share_key(collection, backup_id, node, attempt)
-    marker = StartMarker(
-        repository, layout.share_marker_key(collection, backup_id, node, attempt), qdrant.connection.url
-    )
-    lead = node == min(plan["shares"])
-    task = ShareTask(backup_id, node, plan["shares"][node], attempt, lead)
-    run = ShareRun(qdrant, repository, request, task, marker, now)
-    marker.write()
+    run = _share_run(qdrant, repository, request, plan, node, now)
+    run.marker.write()
     said = False
     try:
         share = run.make()
         _refuse_late(repository, collection, backup_id)
         said = True
+        key = layout.share_key(collection, backup_id, node, run.task.attempt)
         put_proved(repository, key, json.dumps(share).encode("ascii"), "application/json")
         if run.remove_snapshots():
-            marker.hand_over()
+            run.marker.hand_over()
     except BaseException:
         with contextlib.suppress(DrError):
             run.discard_snapshots()
             if said:
-                marker.hand_over()
+                run.marker.hand_over()
             else:
-                repository.delete([run.object_key(shard) for shard in task.shards or []])
+                repository.delete([run.object_key(shard) for shard in run.task.shards or []])
                 run.forget()
         raise
     size = sum(entry["object"]["size"] for entry in share["shards"])
-    return {"collection": collection, "backup_id": backup_id, "shards": task.shards, "size": size} | {
+    return {"collection": collection, "backup_id": backup_id, "shards": run.task.shards, "size": size} | {
         "warnings": run.warnings,
         "leftovers_removed": removed,
     }
+
+
+def _share_run(
+    qdrant: Qdrant,
+    repository: Repository,
+    request: BackupRequest,
+    plan: Json,
+    node: str,
+    now: Callable[[], datetime],
+) -> ShareRun:
+    """What stores the share of ``node``, with a marker that is still to be written."""
+    backup_id, attempt = plan["backup_id"], plan["attempt"]
+    key = layout.share_marker_key(request.collection, backup_id, node, attempt)
+    marker = StartMarker(repository, key, qdrant.connection.url)
+    task = ShareTask(backup_id, node, plan["shares"][node], attempt, lead=node == min(plan["shares"]))
+    return ShareRun(qdrant, repository, request, task, marker, now)
 
 
 def _leftovers(repository: Repository, qdrant: Qdrant, collection: str, backup_id: str, now: datetime) -> list[Json]:

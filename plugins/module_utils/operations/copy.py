@@ -88,9 +88,9 @@ def copy_backups(
     _check_destinations(source, destinations, rpos)
     began = time.monotonic()
     report = CopyReport()
-    errors: list[DrError] = []
     logs: dict[tuple[str, str], BaseLogs] = {}
     names = collections_of(source) if collections is None else collections
+    errors: list[DrError] = []
     for collection in names:
         try:
             chosen = _chosen(source, collection, choice, required=collections is not None)
@@ -101,11 +101,7 @@ def copy_backups(
             errors += _copy_everywhere(source, destinations, collection, backup_id, report, check, logs)
     if wal:
         errors += _copy_logs(wal_copies(source, destinations, logs, report.copied, report.unchanged, check), report)
-    pairs = [(collection, destination) for destination in destinations for collection in names]
-    # What cannot be told of a destination was said when it was copied to.
-    _at_once(lambda pair: _add_lag(report, *pair, rpos.get(pair[1].name)), pairs)
-    for entries in (report.copied, report.unchanged, report.lag, report.wal):
-        entries.sort(key=lambda entry: _place(entry, names, destinations))
+    _add_lags(report, names, destinations, rpos)
     report.seconds = time.monotonic() - began
     if errors:
         result = {**report.as_result(), "failures": report.failed}
@@ -159,6 +155,17 @@ def _at_once(work: Callable[[_Item], None], items: Sequence[_Item]) -> list[tupl
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="copy") as threads:
         return list(zip(items, threads.map(outcome, items), strict=True))
+
+
+def _add_lags(
+    report: CopyReport, names: Sequence[str], destinations: Sequence[Repository], rpos: Mapping[str, float]
+) -> None:
+    """Add how far each destination lags behind, and put all entries in order."""
+    pairs = [(collection, destination) for destination in destinations for collection in names]
+    # What cannot be told of a destination was said when it was copied to.
+    _at_once(lambda pair: _add_lag(report, *pair, rpos.get(pair[1].name)), pairs)
+    for entries in (report.copied, report.unchanged, report.lag, report.wal):
+        entries.sort(key=lambda entry: _place(entry, names, destinations))
 
 
 def _add_lag(report: CopyReport, collection: str, destination: Repository, rpo: float | None) -> None:

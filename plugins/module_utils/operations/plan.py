@@ -75,27 +75,20 @@ def make_plans(
     names = request.collections if request.collections is not None else backed_up(first)
     levels = {name: request.policy.of(name) for name in names}
     plans: list[Json] = []
-    titles, unknown = {}, []
+    unknown: list[str] = []
     for name, sla in levels.items():
-        if sla is None:
-            continue
-        try:
-            facts = _facts(first, name, request, len(regions))
-        except BackupNotFound:
-            if request.require_backups:
-                raise
+        facts = None if sla is None else _facts_of(first, name, request, len(regions))
+        if sla is not None and facts is not None:
+            plans.append(plan_result(facts, _schedule(sla, request, archived(name)), sla, request.prices, request.days))
+        elif sla is not None:
             unknown.append(name)
-        else:
-            schedule = _schedule(sla, request, archived(name))
-            plans.append(plan_result(facts, schedule, sla, request.prices, request.days))
-            titles[name] = sla.title
     result = {
         "plans": plans,
         "unplanned": [name for name, sla in levels.items() if sla is None],
         "unknown": unknown,
         "report": [line for plan in plans for line in lines(plan)],
     }
-    refuse_unmet(result, titles)
+    refuse_unmet(result, {name: sla.title for name, sla in levels.items() if sla is not None})
     return result
 
 
@@ -104,6 +97,16 @@ def _schedule(sla: Sla, request: PlanRequest, archived: bool | None) -> Schedule
     if archived is not None:
         wanted["wal_archive"] = archived
     return Schedule.of(wanted)
+
+
+def _facts_of(repository: Repository, name: str, request: PlanRequest, regions: int) -> Facts | None:
+    """What is known of a collection; None where its size is not, and need not be."""
+    try:
+        return _facts(repository, name, request, regions)
+    except BackupNotFound:
+        if request.require_backups:
+            raise
+        return None
 
 
 def _facts(repository: Repository, name: str, request: PlanRequest, regions: int) -> Facts:
