@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import subprocess
@@ -14,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.playbook_process import playbook_environment
+
 PLAYBOOK_SECONDS = 280
 
 Json = dict[str, Any]
@@ -65,18 +65,9 @@ def set_up(folder: Path, variables: Json, *arguments: str, environment: dict[str
     (folder / "vars.json").write_text(json.dumps(given), encoding="utf-8")
     command = [str(Path(sys.executable).parent / "ansible-playbook"), str(folder / "play.json"), "-i", "localhost,"]
     command += ["-c", "local", "-e", f"@{folder / 'vars.json'}", *arguments]
-    kept = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
-    env = kept | {
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
-        "ANSIBLE_HOME": str(folder / "ansible"),
-        "ANSIBLE_NOCOLOR": "true",
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "LC_ALL": "C.UTF-8",
-    }
     done = subprocess.run(
         command,
-        env=env | (environment or {}),
+        env=playbook_environment(folder) | (environment or {}),
         cwd=folder,
         capture_output=True,
         text=True,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import socket
@@ -23,12 +22,12 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import Cluster, make_sharded, start_cluster, transfer_under_way
 from tests.made_backups import as_option, location_on
+from tests.playbook_process import playbook_environment
 from tests.proofs import answers, holdings, verify_all, wait_for
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3, pytest.mark.slow]
 
-ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK_SECONDS = 180
 
 Json = dict[str, Any]
@@ -92,16 +91,14 @@ class Operator:
         (self.folder / "vars.json").write_text(json.dumps(self.variables | variables), encoding="utf-8")
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "vectorops.qdrant_dr.backup"]
         command += ["-i", str(self.folder / "inventory.json"), "-e", f"@{self.folder / 'vars.json'}", *arguments]
-        env = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
-        env |= {
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
-            "ANSIBLE_HOME": str(self.folder / "ansible"),
-            "ANSIBLE_NOCOLOR": "true",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "LC_ALL": "C.UTF-8",
-        }
         done = subprocess.run(
-            command, env=env, cwd=self.folder, capture_output=True, text=True, timeout=PLAYBOOK_SECONDS, check=False
+            command,
+            env=playbook_environment(self.folder),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=PLAYBOOK_SECONDS,
+            check=False,
         )
         return Run(done)
 
@@ -248,6 +245,7 @@ def test_a_shard_that_nobody_else_has_leaves_no_backup_of_its_collection(
     failed = operator.backs_up()
     assert failed.status != 0
     assert "The cluster does not have every backup that it needs." in failed.text
+    assert "lone: not made. doubled: made. " in failed.text
     assert "lone: lone cannot be backed up: shard" in failed.text
     assert "has no Active replica on a usable node (n1: Active)" in failed.text
     assert [key for key in holdings(repository) if "lone/" in key] == []

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import subprocess
@@ -21,11 +20,11 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import location_on, make_backup
+from tests.playbook_process import playbook_environment
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PLAYBOOK_SECONDS = 120
 POINTS = 300
 # What a survey sends for the questions that nobody answered.
@@ -69,17 +68,15 @@ class User:
         given = {name: value for name, value in (self.variables | variables).items() if value is not None}
         command = [str(Path(sys.executable).parent / "ansible-playbook"), f"vectorops.qdrant_dr.{playbook}"]
         command += ["-i", str(self.folder / "inventory.json"), "-e", "@" + self._write("vars.json", given), *arguments]
-        env = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
-        env |= {
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
-            "ANSIBLE_HOME": str(self.folder / "ansible"),
-            "ANSIBLE_NOCOLOR": "true",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "LC_ALL": "C.UTF-8",
-        }
         return Run(
             subprocess.run(
-                command, env=env, cwd=self.folder, capture_output=True, text=True, timeout=PLAYBOOK_SECONDS, check=False
+                command,
+                env=playbook_environment(self.folder),
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                timeout=PLAYBOOK_SECONDS,
+                check=False,
             )
         )
 
