@@ -5,12 +5,64 @@
 
 from __future__ import annotations
 
+import textwrap
+
+# A node of the cluster that it is about; a module adds the description of the option.
+_SOURCE = """
+options:
+  source:
+    type: dict
+    suboptions:
+      url:
+        description: Address of the node.
+        type: str
+        required: true
+      api_key:
+        description: Its key.
+        type: str
+      validate_certs:
+        description: Whether the node's TLS certificate must be valid and made for its name.
+        type: bool
+        default: true
+      ca_path:
+        description: File or directory on the host with the certificate authorities to trust.
+        type: path
+      client_cert:
+        description: PEM file on the host with the client certificate to show.
+        type: path
+      client_key:
+        description: PEM file on the host with the key of O(source.client_cert).
+        type: path
+      timeout:
+        description: Seconds to wait for an answer.
+        type: float
+        default: 30.0
+"""
+_NODE_URLS = """
+node_urls:
+  description: Addresses of all other nodes of its cluster.
+  type: list
+  elements: str
+  default: []
+"""
+
 
 class ModuleDocFragment:
-    """Who declared what, to where it is recovered, and what it has to show."""
+    """Who declared what, to where it is recovered, and what it has to show. NODE and CLUSTER: the option O(source), for
+    one node or for all."""
 
     DOCUMENTATION = r"""
 options:
+  sla:
+    description:
+      - The service level to judge by. A tier's name, RPO and RTO as V({rpo_seconds, rto_seconds}), or a list of
+        V({collections, sla}) of which the first that fits counts.
+    type: raw
+  declared_at:
+    description:
+      - When it was declared (ISO 8601 with UTC offset or C(Z)). The recovery time counts from then.
+      - By default the start of the module.
+    type: str
   to_time:
     description:
       - Go back to this time (ISO 8601 with UTC offset or C(Z)). Without an archived log, that is the newest backup
@@ -33,6 +85,12 @@ options:
     type: list
     elements: str
     default: []
+  replication_factor:
+    description: Replication factor of what is restored. By default the recorded one.
+    type: int
+  min_copies:
+    description: In how many of O(sources) the backup has to be. Fewer are a finding.
+    type: int
   recall_tolerance:
     description: How far recall may be below what was recorded with the backup, of 1.
     type: float
@@ -50,3 +108,8 @@ options:
     type: float
     default: 3600.0
 """
+
+
+# Set from outside, because ansible-test takes every assignment inside of that class for literal YAML.
+ModuleDocFragment.NODE = _SOURCE
+ModuleDocFragment.CLUSTER = _SOURCE.rstrip() + textwrap.indent(_NODE_URLS, " " * 6)

@@ -30,6 +30,7 @@ extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
   - vectorops.qdrant_dr.qdrant
   - vectorops.qdrant_dr.recovering
+  - vectorops.qdrant_dr.recovering.node
   - vectorops.qdrant_dr.repository.sources
 attributes:
   check_mode:
@@ -46,10 +47,6 @@ options:
     type: str
     required: true
   sla:
-    description:
-      - The service level to judge by. A tier's name, RPO and RTO as V({rpo_seconds, rto_seconds}), or a list of
-        V({collections, sla}) of which the first that fits counts.
-    type: raw
     required: true
   scenario:
     description:
@@ -60,11 +57,6 @@ options:
     type: str
     choices: [collection_lost, node_lost, cluster_lost, region_lost, bad_deploy, first_copy_corrupted]
     default: collection_lost
-  declared_at:
-    description:
-      - When the disaster was declared (ISO 8601 with UTC offset or C(Z)). The recovery time counts from then.
-      - By default the start of the module.
-    type: str
   failure_at:
     description:
       - When it happened. By default O(declared_at), and with V(bad_deploy) O(to_time).
@@ -128,32 +120,6 @@ options:
     description:
       - A node of production, to prove that the target is another cluster, and to compare with. Only reading is
         needed, with a key that may no more than that. Without it less can be proved, which is a finding.
-    type: dict
-    suboptions:
-      url:
-        description: Address of the node.
-        type: str
-        required: true
-      api_key:
-        description: A key that may read.
-        type: str
-      validate_certs:
-        description: Whether the node's TLS certificate must be valid and made for its name.
-        type: bool
-        default: true
-      ca_path:
-        description: File or directory on the host with the certificate authorities to trust.
-        type: path
-      client_cert:
-        description: PEM file on the host with the client certificate to show.
-        type: path
-      client_key:
-        description: PEM file on the host with the key of O(source.client_cert).
-        type: path
-      timeout:
-        description: Seconds to wait for an answer.
-        type: float
-        default: 30.0
   source_quiet:
     description:
       - Nothing has been written to O(source) since the moment that comes back, so that count, digest and samples must
@@ -169,12 +135,7 @@ options:
       - The digest that the points must have, as M(vectorops.qdrant_dr.collection_check) returned it.
       - Without it, that every part has matched its SHA-256 in the manifest is the proof.
     type: str
-  replication_factor:
-    description: Replication factor of the scratch collection. By default the recorded one.
-    type: int
   min_copies:
-    description: In how many of O(sources) the backup has to be. Fewer are a finding.
-    type: int
     default: 2
   within_days:
     description: Every collection in O(sources) has to be drilled within so many days. One that was not is a finding.

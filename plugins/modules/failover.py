@@ -30,6 +30,7 @@ extends_documentation_fragment:
   - vectorops.qdrant_dr.attributes
   - vectorops.qdrant_dr.qdrant
   - vectorops.qdrant_dr.recovering
+  - vectorops.qdrant_dr.recovering.cluster
   - vectorops.qdrant_dr.repository.recovery
 attributes:
   check_mode:
@@ -48,16 +49,11 @@ options:
     default: failover
   state:
     description:
-      - V(recovered) recovers, checks and sets aliases.
+      - V(recovered) recovers, checks and sets aliases. It needs O(sources) and O(sla).
       - V(concluded) judges O(records) after users were directed to the target, and touches nothing.
     type: str
     choices: [recovered, concluded]
     default: recovered
-  sla:
-    description:
-      - The service level to judge by. A tier's name, RPO and RTO as V({rpo_seconds, rto_seconds}), or a list of
-        V({collections, sla}) of which the first that fits counts. Needed with O(state=recovered).
-    type: raw
   collections:
     description:
       - Names of the collections.
@@ -74,11 +70,6 @@ options:
     type: str
     choices: [collection_lost, node_lost, cluster_lost, region_lost, bad_deploy]
     default: cluster_lost
-  declared_at:
-    description:
-      - When it was declared (ISO 8601 with UTC offset or C(Z)). The recovery time counts from then.
-      - By default the start of the module.
-    type: str
   failure_at:
     description:
       - When the failure happened, and in a failback when writes were stopped. By default O(declared_at), and with
@@ -95,44 +86,10 @@ options:
     type: list
     elements: str
     default: []
-  replication_factor:
-    description: Replication factor of the restored collections. By default the recorded one.
-    type: int
   source:
     description:
       - In a failover a node of the old cluster, to prove that the target is another one. It need not answer.
       - In a failback a node of the cluster that serves now, with a key that may create snapshots of it. Needed then.
-    type: dict
-    suboptions:
-      url:
-        description: Address of the node.
-        type: str
-        required: true
-      api_key:
-        description: Its key.
-        type: str
-      node_urls:
-        description: Addresses of all other nodes of its cluster.
-        type: list
-        elements: str
-        default: []
-      validate_certs:
-        description: Whether the node's TLS certificate must be valid and made for its name.
-        type: bool
-        default: true
-      ca_path:
-        description: File or directory on the host with the certificate authorities to trust.
-        type: path
-      client_cert:
-        description: PEM file on the host with the client certificate to show.
-        type: path
-      client_key:
-        description: PEM file on the host with the key of O(source.client_cert).
-        type: path
-      timeout:
-        description: Seconds to wait for an answer.
-        type: float
-        default: 30.0
   backup:
     description:
       - Whether a failback first backs O(source) up, and restores just that backup.
@@ -190,8 +147,6 @@ options:
     choices: [prepare, fence, stop_writes, backup]
     default: prepare
   min_copies:
-    description: In how many of O(sources) the backup has to be. Fewer are a finding.
-    type: int
     default: 1
   records:
     description: What O(state=recovered) returned. Needed with O(state=concluded).
