@@ -246,7 +246,7 @@ def test_a_log_that_finds_no_room_is_named(
     monkeypatch.setattr(snapshot_store, "_SPOOL_IN_MEMORY", 1)
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     pieces = read_http(qdrant, name, entry["name"])
-    with pytest.raises(FileError, match="The log of a shard, .* cannot be kept in a temporary file") as failure:
+    with pytest.raises(FileError, match=r"The log of a shard, .* cannot be kept in a temporary file") as failure:
         store_snapshot(pieces, recorded, repository, str, [0, 1], None)
     assert "TMPDIR" in failure.value.hint
     assert holdings(repository) == {}
