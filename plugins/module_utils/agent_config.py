@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from .backup_options import type_of
 from .errors import InvalidInput
 from .formats.layout import check_collection_name
 from .formats.sla import SlaPolicy
@@ -66,6 +67,7 @@ REPOSITORY = {each.name: _SPECIAL.get(each.name, _TEXT) for each in fields(Store
 del REPOSITORY["sse_customer_key"]
 MASTER_KEY = dict.fromkeys(("key_file", "kms_key_id", "kms_endpoint_url", "kms_region"), _TEXT)
 BACKUP = {"collections": _LIST, "max_age": _SECONDS, "storage_path": _TEXT, "snapshots_path": _TEXT}
+BACKUP |= {"type": _TEXT, "full_every": _SECONDS}
 BACKUP |= {"keep_on_node": _FLAG, "probes": _COUNT, "wait_for_transfers": _NUMBER, "require_bucket_check": _FLAG}
 COPY = {"collections": _LIST, "newest": _COUNT}
 STATUS = {"rpo": _SECONDS, "warning": _SECONDS, "metrics_path": _TEXT}
@@ -175,7 +177,7 @@ def _tasks(given: Json, path: str) -> Json:
         "collections": _names(backup.pop("collections", [ALL]), f"backup in {path}"),
         "wait_for_transfers": float(backup.pop("wait_for_transfers", TRANSFER_SECONDS)),
         "require_bucket_check": backup.pop("require_bucket_check", False),
-        "backup": backup | {"max_age": _age(backup, "max_age")},
+        "backup": backup | {"max_age": _age(backup, "max_age")} | type_of(backup),
         "copy_newest": copy.get("newest", 1),
         "copy_collections": _wanted(copy, f"copy in {path}"),
         "verify": _verify_request(sections["verify"], f"verify in {path}"),

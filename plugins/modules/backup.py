@@ -23,6 +23,7 @@ description:
   - What an interrupted run left in the repository or on the node is removed by the next one.
   - Run it on the node itself, so that the data goes straight from there to the store.
 extends_documentation_fragment:
+  - vectorops.qdrant_dr.backup_type
   - vectorops.qdrant_dr.attributes
   - vectorops.qdrant_dr.qdrant
   - vectorops.qdrant_dr.repository
@@ -44,11 +45,6 @@ options:
     elements: str
     required: true
     aliases: [collection]
-  type:
-    description: With V(full), each backup holds all data of the collection.
-    type: str
-    choices: [full]
-    default: full
   max_age:
     description:
       - Make no backup of a collection that has a committed one younger than this.
@@ -252,6 +248,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_reposi
     store_location,
     wanted_collections,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.backup_options import TYPE_SPEC, type_of
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError, InvalidInput
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_duration
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest
@@ -274,6 +271,7 @@ def requests_of(params: dict[str, Any], existing: list[str]) -> list[BackupReque
             storage_path=params["storage_path"],
             snapshots_path=params["snapshots_path"],
             probes=params["probes"],
+            **type_of(params),
         )
         for name in (existing if names is None else names)
     ]
@@ -294,7 +292,7 @@ def main() -> None:
             **QDRANT_SPEC,
             "repository": repository_option(required=True),
             "collections": {"type": "list", "elements": "str", "required": True, "aliases": ["collection"]},
-            "type": {"type": "str", "choices": ["full"], "default": "full"},
+            **TYPE_SPEC,
             "max_age": {"type": "str"},
             "keep_on_node": {"type": "bool", "default": False},
             "storage_path": {"type": "path"},

@@ -19,6 +19,7 @@ description:
   - Nothing is changed. M(vectorops.qdrant_dr.backup_share) carries a plan out, M(vectorops.qdrant_dr.backup_commit)
     makes it a backup.
 extends_documentation_fragment:
+  - vectorops.qdrant_dr.backup_type
   - vectorops.qdrant_dr.attributes
   - vectorops.qdrant_dr.repository
 attributes:
@@ -115,6 +116,10 @@ plans:
       description: When this attempt was planned, in UTC.
       type: str
       returned: always
+    type:
+      description: V(full) or V(incremental), which V(auto) was decided to be.
+      type: str
+      returned: always
     shares:
       description: The shards that each node has to store.
       type: dict
@@ -136,6 +141,7 @@ plans:
       backup_id: 20261122T020000Z-a1b2c3
       attempt: 0
       started: "2026-11-22T02:00:00.000Z"
+      type: full
       shares:
         qdrant-1: [0, 3]
         qdrant-2: [1, 2]
@@ -194,6 +200,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec_reposi
     store_location,
     wanted_collections,
 )
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.backup_options import TYPE_SPEC, type_of
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.times import parse_duration
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cluster_backup import PlanRequest
@@ -213,7 +220,7 @@ def requests_of(params: dict[str, Any]) -> list[PlanRequest]:
     names = wanted_collections(params["collections"])
     if names is None:
         names = sorted({name for node in params["nodes"] for name in node.get("collections", {})})
-    return [PlanRequest(name, max_age, exclude) for name in names]
+    return [PlanRequest(name, max_age, exclude, **type_of(params)) for name in names]
 
 
 def plan(params: dict[str, Any]) -> dict[str, Any]:
@@ -231,6 +238,7 @@ def main() -> None:
             "nodes": {"type": "list", "elements": "dict", "required": True},
             "collections": {"type": "list", "elements": "str", "default": ["all"]},
             "exclude": {"type": "list", "elements": "str", "default": []},
+            **TYPE_SPEC,
             "max_age": {"type": "str"},
             "missing": {"type": "dict"},
             "plans": {"type": "list", "elements": "dict", "default": []},

@@ -253,6 +253,23 @@ pruned:
           description: Why it could not be told what is needed, and nothing of the logs went. V(none) otherwise.
           type: str
           returned: always
+    packs:
+      description: What of the packs of incremental backups went, or would go, since no backup needs it.
+      type: dict
+      returned: always
+      contains:
+        objects:
+          description: The number of packs.
+          type: int
+          returned: always
+        bytes:
+          description: Their bytes.
+          type: int
+          returned: always
+        kept_because:
+          description: Why packs stay that no backup needs, such as one at work that may need them. V(none) otherwise.
+          type: str
+          returned: always
     bytes:
       description: The bytes of all that went, or would go.
       type: int
@@ -267,6 +284,7 @@ pruned:
       locked: []
       swept: []
       wal: {objects: 0, bytes: 0, timelines: [], locked: [], kept_because: null}
+      packs: {objects: 0, bytes: 0, kept_because: null}
       bytes: 171234567
 removed:
   description: How many backups went, or would go, in all repositories.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,14 +36,16 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.sha
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest, verify_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
+from tests.cluster import back_up_cluster, make_sharded, start_cluster
 from tests.followed import followed_collections
-from tests.made_backups import flip_byte, with_key
+from tests.made_backups import as_option, flip_byte, with_key
 from tests.proofs import verify_all
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
 
 Json = dict[str, Any]
+Run = Callable[..., Json]
 DIMENSIONS = 256
 KEY, OTHER = secrets.token_hex(32), secrets.token_hex(32)
 
@@ -77,7 +80,7 @@ def write(qdrant: Qdrant, name: str, ids: range | list[int], seed: int = 1) -> N
 
 
 def back_up_chunks(qdrant: Qdrant, repository: Repository, name: str) -> Manifest:
-    made = back_up(qdrant, repository, BackupRequest(name, incremental=True))
+    made = back_up(qdrant, repository, BackupRequest(name, type="incremental"))
     assert made["warnings"] == []
     return read_manifest(repository, name, made["backup_id"])[0]
 
@@ -257,7 +260,7 @@ def test_a_moment_after_an_incremental_base_comes_back(qdrant_server: QdrantServ
         made = back_up(
             story.qdrant,
             story.repository,
-            BackupRequest(story.name, storage_path=str(qdrant_server.storage_path), incremental=True),
+            BackupRequest(story.name, storage_path=str(qdrant_server.storage_path), type="incremental"),
         )
         story.upsert(90, 150)
         step = story.step()
@@ -266,3 +269,32 @@ def test_a_moment_after_an_incremental_base_comes_back(qdrant_server: QdrantServ
         result = story.proves(MomentRequest(step.time), step)
         assert result["backup_id"] == made["backup_id"]
         assert result["entries_replayed"] > 0
+
+
+def test_auto_makes_a_full_backup_at_times(
+    run_module: Run, qdrant: Qdrant, repository: Repository, collection: str
+) -> None:
+    option = as_option(repository.location)
+    params = {"url": qdrant.connection.url, "repository": option, "collections": [collection], "type": "auto"}
+    made = [run_module("backup", params)["backups"][0] for _each in range(3)]
+    assert [each["type"] for each in made] == ["full", "incremental", "incremental"]
+    assert run_module("backup", {**params, "full_every": "1h"})["backups"][0]["type"] == "incremental"
+    assert run_module("backup", {**params, "full_every": "0"})["backups"][0]["type"] == "full"
+    refused = run_module("backup", {**params, "type": "full", "full_every": "1h"})
+    assert refused["failure"]["code"] == "invalid_input"
+    assert "full_every is given, and type is 'full'" in refused["msg"]
+    assert len(verify_all(repository)) == 5
+
+
+def test_the_nodes_of_a_cluster_store_chunks(tmp_path: Path, repository: Repository) -> None:
+    with start_cluster(tmp_path, 2) as cluster:
+        make_sharded(cluster.nodes, "docs")
+        first = back_up_cluster(cluster, repository, "docs", type="incremental")
+        size = stored_bytes(repository, layout.packs_prefix("docs"))
+        second = back_up_cluster(cluster, repository, "docs", type="auto", full_every=3600)
+        third = back_up_cluster(cluster, repository, "docs", type="auto", full_every=3600)
+        assert [each["type"] for each in (first, second, third)] == ["incremental", "full", "incremental"]
+        assert stored_bytes(repository, layout.packs_prefix("docs")) < size * 1.5
+        assert len(verify_all(repository)) == 3
+        request = RestoreRequest("docs", target="again", backup_id=third["backup_id"], aliases=[])
+        assert restore(cluster.nodes, [repository], request)["check"]["points"] == cluster.nodes[0].count("docs")

@@ -56,7 +56,8 @@ def test_the_defaults_are_those_of_the_modules(tmp_path: Path) -> None:
         {name: option.get("default") for name, option in REPOSITORY_SUBSPEC.items()} | REPOSITORY
     )
     assert config.qdrant == qdrant_connection({name: option.get("default") for name, option in QDRANT_SPEC.items()})
-    assert (config.collections, config.backup, config.copy_newest) == (["all"], {"max_age": None}, 1)
+    what = {"max_age": None, "type": "full", "full_every": None}
+    assert (config.collections, config.backup, config.copy_newest) == (["all"], what, 1)
     assert (config.destinations, config.copy_collections, config.rpo) == ([], None, None)
     assert (config.nodes, config.require_bucket_check) == ({}, False)
     assert config.verify == VerifyRequest(None, Choice(newest=None), "content", 100.0, False)

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The manifest: everything that is needed to restore a backup and to prove it.
 
-Schema 1, one JSON object; its fields are those of ``REQUIRED`` below, and ``data_keys`` of a backup that was encrypted
-before it was sent: the id of each data key with its wrap (``key_wrap``). ``manifest_sha256`` is the SHA-256 of the
-canonical JSON (sorted keys, no spaces, ASCII) of all other fields, so a manifest proves itself.
+One JSON object, of schema 1, or 2 where a shard is stored as chunks. Its fields are those of ``REQUIRED`` below, and
+``data_keys`` of a backup that was encrypted before it was sent: the id of each data key with its wrap (``key_wrap``).
+``manifest_sha256`` is the SHA-256 of the canonical JSON (sorted keys, no spaces, ASCII) of all other fields, so a
+manifest proves itself.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from .key_wrap import check_wrap, is_key_id, master_key_of
 from .layout import CHUNKS, SNAPSHOT, is_backup_id, is_shard_key
 from .sealed import OVERHEAD
 
-SCHEMA_VERSION = 1
+# The first one that has what a manifest says: older readers then take the others.
+WHOLE, CHUNKED = 1, 2
 KIND = "vectorops.qdrant_dr/backup"
 
 # Field -> type; what a reader may rely on after parse().
@@ -80,6 +82,11 @@ class Manifest:
         self.sha256 = hashlib.sha256(canonical(fields)).hexdigest()
 
     @property
+    def schema_version(self) -> int:
+        """The first version of this format that has all that it says."""
+        return CHUNKED if any("archive" in shard["object"] for shard in self.shards) else WHOLE
+
+    @property
     def size(self) -> int:
         """Bytes of all shard archives."""
         return sum(shard["object"].get("archive", shard["object"])["size"] for shard in self.shards)
@@ -102,7 +109,7 @@ class Manifest:
 
     def dump(self) -> bytes:
         """The text to store: readable, and the same bytes for the same fields."""
-        whole = {"schema_version": SCHEMA_VERSION, "kind": KIND, **self.fields, "manifest_sha256": self.sha256}
+        whole = {"schema_version": self.schema_version, "kind": KIND, **self.fields, "manifest_sha256": self.sha256}
         return (json.dumps(whole, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
 
     def summary(self) -> dict[str, Any]:
@@ -138,13 +145,15 @@ class Manifest:
         if not isinstance(whole, dict) or whole.pop("kind", None) != KIND:
             raise DamagedManifest("The object is not a backup manifest of this collection.", _HINT)
         version = whole.pop("schema_version", None)
-        if version != SCHEMA_VERSION:
+        if version not in (WHOLE, CHUNKED):
             raise DamagedManifest(
-                f"The manifest has schema version {version!r}, this version reads {SCHEMA_VERSION}.",
+                f"The manifest has schema version {version!r}, this version reads {WHOLE} and {CHUNKED}.",
                 "Use the version of vectorops.qdrant_dr that wrote it, or a newer one.",
             )
         stated = whole.pop("manifest_sha256", None)
         manifest = cls(whole)
+        if version < manifest.schema_version:
+            raise DamagedManifest(f"The manifest has chunks, which schema version {version} has not.", _HINT)
         if stated != manifest.sha256:
             raise DamagedManifest(
                 f"The manifest was altered: it states {stated}, its content has {manifest.sha256}.", _HINT

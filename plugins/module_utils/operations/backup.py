@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..formats.shares import assemble
 from ..stores.master_keys import key_ring
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
+from .backup_type import decided_type
 from .catalogue import newest_committed
 from .commit import commit
 from .fresh_id import fresh_id
@@ -58,7 +60,7 @@ def need_of(newest: Manifest | None, max_age: float | None, now: datetime) -> tu
 def back_up(
     qdrant: Qdrant, repository: Repository, request: BackupRequest, now: Callable[[], datetime] = utc_now
 ) -> dict[str, Any]:
-    """Make a committed, proven full backup, or find that none is needed.
+    """Make a committed, proven backup, or find that none is needed.
 
     Returns ``{collection, changed, reason, backup_id, size, seconds, ...}``; ``leftovers_removed`` names what
     interrupted runs had left. On any error nothing is committed, and what was stored is removed again; only where the
@@ -92,6 +94,8 @@ class _Run:
         self.marker = StartMarker(
             repository, layout.started_key(self.collection, self.backup_id), qdrant.connection.url
         )
+        type_ = decided_type(repository, self.collection, request.type, request.full_every, self.started)
+        request = replace(request, type=type_)
         task = ShareTask(self.backup_id, qdrant.connection.address)
         self.share = ShareRun(qdrant, repository, request, task, self.marker, now)
         self.committing = False

@@ -77,7 +77,9 @@ class _Run:
     def back_up(self, request: BackupRequest) -> Json:
         """Make a committed backup of one collection, or find that none is needed."""
         facts = self._settled_facts(request.collection)
-        plan = self._plan(facts, PlanRequest(request.collection, request.max_age))
+        plan = self._plan(
+            facts, PlanRequest(request.collection, request.max_age, type=request.type, full_every=request.full_every)
+        )
         entry: Json = {"collection": request.collection, "changed": plan["needed"], "created": plan["needed"]}
         entry |= {"reason": plan["reason"], "warnings": [], "leftovers_removed": []}
         if not plan["needed"]:

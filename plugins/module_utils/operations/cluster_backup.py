@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,8 @@ from ..formats.shares import assemble
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .backup import need_of
+from .backup_objects import shard_objects
+from .backup_type import decided_type
 from .catalogue import newest_committed
 from .commit import commit
 from .fresh_id import fresh_id
@@ -44,6 +46,8 @@ class PlanRequest:
     backup_id: str | None = None
     only: list[int] | None = None
     attempt: int = 0
+    type: str = "full"
+    full_every: float | None = None
 
 
 def plan_cluster(
@@ -58,14 +62,15 @@ def plan_cluster(
     ``load``: the work that the plans before have given to the nodes; that of this plan is added to it.
 
     Returns ``collection``, ``needed``, ``reason``, ``backup_id`` (that of the newest backup where none is needed),
-    ``attempt``, ``started``, ``shares`` (node -> shards), ``all_shards`` and ``warnings``.
+    ``attempt``, ``started``, ``type``, ``shares`` (node -> shards), ``all_shards`` and ``warnings``.
     """
     layout.check_collection_name(request.collection)
     started = now()
     load = {} if load is None else load
     planned = plan_shares(nodes, request.collection, request.exclude, request.only, load)
     shares, all_shards = planned.shares, shards_of(nodes, request.collection)
-    result: Json = {"collection": request.collection, "attempt": request.attempt, "started": iso(started)}
+    kind = decided_type(repository, request.collection, request.type, request.full_every, started)
+    result: Json = {"collection": request.collection, "attempt": request.attempt, "started": iso(started), "type": kind}
     result |= {"all_shards": all_shards, "warnings": planned.warnings}
     if request.only is not None:
         load.update(planned.work)
@@ -98,6 +103,7 @@ def store_share(
     On an error what was stored is removed again, unless the document is there or may be: the backup may then have
     been committed with it. A node that ends after the commit, because it was given up, removes its part and says so.
     """
+    request = replace(request, type=plan["type"])
     collection, backup_id = request.collection, plan["backup_id"]
     removed = sweep(repository, qdrant, collection, _leftovers(repository, qdrant, collection, backup_id, now()))
     run = _share_run(qdrant, repository, request, plan, node, now)
@@ -117,7 +123,8 @@ def store_share(
             if said:
                 run.marker.hand_over()
             else:
-                repository.delete([run.object_key(shard) for shard in run.task.shards or []])
+                keys = [run.object_key(shard) for shard in run.task.shards or []]
+                repository.delete([*keys, *map(layout.pack_table_key, keys)])
                 run.forget()
         raise
     size = sum(entry["object"]["size"] for entry in share["shards"])
@@ -198,7 +205,7 @@ def _remove_markers(repository: Repository, collection: str, backup_id: str) -> 
 
 def _belonging(manifest: Manifest, shares: list[Json]) -> set[str]:
     """The keys of a committed backup; whatever else stands in its folder is of nodes that were given up."""
-    objects = [manifest.object_key(shard) for shard in manifest.shards]
+    objects = [key for key, _stored in shard_objects(manifest)]
     keys = {layout.manifest_key(manifest.collection, manifest.backup_id), *objects, *map(layout.sidecar_key, objects)}
     return keys | {share["stored_as"] for share in shares}
 

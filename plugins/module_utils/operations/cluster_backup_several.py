@@ -26,7 +26,7 @@ from .share import BackupRequest, read_collection, utc_now
 Json = dict[str, Any]
 
 _NODE_FACTS = ("name", "version", "peer_id", "peers", "leader", "unreachable", "collections")
-_PLAN_FIELDS = ("collection", "needed", "backup_id", "attempt", "started", "shares", "all_shards")
+_PLAN_FIELDS = ("collection", "needed", "backup_id", "attempt", "started", "type", "shares", "all_shards")
 
 
 def plan_several(repository: Repository, nodes: list[Json], requests: list[PlanRequest], earlier: list[Json]) -> Json:
@@ -64,11 +64,12 @@ def further_requests(
         if collection not in begun:
             raise InvalidInput(f"plans has no backup of {collection}, which missing names.", "Give all earlier plans.")
         backup_id, attempt = begun[collection][0]["backup_id"], begun[collection][-1]["attempt"] + 1
+        kind = begun[collection][0]["type"]
         only = sorted(int(shard) for shard in shards)
         failed = {
             node for plan in begun[collection] for node in plan["shares"] if set(plan["shares"][node]) & set(only)
         }
-        requests.append(PlanRequest(collection, None, exclude | failed, backup_id, only, attempt))
+        requests.append(PlanRequest(collection, None, exclude | failed, backup_id, only, attempt, kind))
     return requests
 
 

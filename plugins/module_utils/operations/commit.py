@@ -11,7 +11,7 @@ from ..errors import DamagedBackup, DamagedManifest, IncompleteBackup, ObjectNot
 from ..formats import layout
 from ..formats.manifest import Manifest
 from ..stores.repository import Repository
-from .backup_objects import require_packs
+from .backup_objects import require_packs, shard_objects
 from .object_copy import CHECK_STORE, put_proved
 
 
@@ -26,8 +26,8 @@ def commit(repository: Repository, manifest: Manifest) -> None:
         content = layout.sidecar(key, shard["object"]["sha256"])
         put_proved(repository, layout.sidecar_key(key), content, "text/plain")
     # Another host may have taken a run that it could not see for dead, and swept its objects.
-    for shard in manifest.shards:
-        _prove_stored(repository, manifest.object_key(shard), shard["object"])
+    for key, stored in shard_objects(manifest):
+        _prove_stored(repository, key, stored)
     require_packs(repository, manifest)
     key = layout.manifest_key(manifest.collection, manifest.backup_id)
     repository.put(key, manifest.dump(), if_none_match=True, content_type="application/json")

@@ -50,7 +50,7 @@ class BackupRequest:
 
     ``max_age``: seconds; a committed backup younger than that makes this one unnecessary. ``storage_path`` and
     ``snapshots_path``: Qdrant's directories, if this process can read them. ``probes``: recall queries per vector.
-    ``incremental``: store only what the repository has no chunk of.
+    ``type`` and ``full_every`` (seconds): see ``backup_type``.
     """
 
     collection: str
@@ -59,7 +59,8 @@ class BackupRequest:
     storage_path: str | None = None
     snapshots_path: str | None = None
     probes: int = 10
-    incremental: bool = False
+    type: str = "full"
+    full_every: float | None = None
 
 
 def utc_now() -> datetime:
@@ -168,7 +169,7 @@ class ShareRun:
         return f"{self.collection}/{self._key_of(shard)}"
 
     def _key_of(self, shard: int) -> str:
-        kind = layout.CHUNKS if self.request.incremental else layout.SNAPSHOT
+        kind = layout.CHUNKS if self.request.type == "incremental" else layout.SNAPSHOT
         return layout.shard_key(self.task.backup_id, shard, self.task.attempt, kind)
 
     def _compare_clocks(self) -> None:
@@ -260,7 +261,7 @@ class ShareRun:
         return archives, objects, "file" if path else "http"
 
     def _chunked(self) -> AbstractContextManager[ChunkedObjects | None]:
-        if not self.request.incremental:
+        if self.request.type != "incremental":
             return nullcontext()
         from .incremental import chunked_objects
 

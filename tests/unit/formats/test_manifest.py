@@ -20,7 +20,6 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.canonical import canonical
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import (
     REQUIRED,
-    SCHEMA_VERSION,
     Manifest,
 )
 from tests.made_backups import manifest_of
@@ -138,12 +137,47 @@ def test_an_added_field_is_noticed(added: str) -> None:
         parse(json.dumps({**WHOLE, added: 1}).encode())
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])
+@pytest.mark.parametrize("version", [0, 3, "1", None, 1.5])
 def test_another_schema_version_is_refused_and_said(version: Any) -> None:
     with pytest.raises(DamagedManifest, match=re.escape(f"schema version {version!r}, this version reads")) as refusal:
         parse(proving_itself({**WHOLE, "schema_version": version}))
     assert "newer" in refusal.value.hint
-    assert SCHEMA_VERSION == 1
+
+
+def in_chunks(**changes: Any) -> dict[str, Any]:
+    """The fields of a manifest whose first shard is stored as chunks."""
+    fields = copy.deepcopy(made().fields)
+    stored = fields["shards"][0]["object"]
+    stored["key"] = stored["key"].replace(".snapshot", ".chunks")
+    table = {"size": 56, "sha256": "ab" * 32, "part_size": 56, "parts": ["ab" * 32]}
+    stored |= {"archive": {"size": 1000, "sha256": "cd" * 32}, "packs": table, **changes}
+    return fields
+
+
+def test_one_with_chunks_has_a_version_that_older_readers_refuse() -> None:
+    manifest = Manifest(in_chunks())
+    whole = json.loads(manifest.dump())
+    assert (whole["schema_version"], json.loads(made().dump())["schema_version"]) == (2, 1)
+    assert parse(manifest.dump()).size == 1000 + 25 + 1
+    with pytest.raises(DamagedManifest, match="which schema version 1 has not"):
+        parse(proving_itself({**whole, "schema_version": 1}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": made().fields["shards"][0]["object"]["key"]},
+        {"archive": {"size": 0, "sha256": "cd" * 32}},
+        {"archive": {"size": 1000, "sha256": "cd"}},
+        {"archive": {"size": 1000}},
+        {"packs": None},
+        {"packs": {"size": 56, "sha256": "ab" * 32, "part_size": 10, "parts": ["ab" * 32]}},
+        {"packs": {"size": 56, "sha256": "ab" * 32, "part_size": 56, "parts": ["ab"]}},
+    ],
+)
+def test_chunks_that_are_not_fully_described_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(DamagedManifest):
+        Manifest(in_chunks(**changes))
 
 
 @pytest.mark.parametrize(
