@@ -385,3 +385,12 @@ def test_the_archiver_takes_a_key_from_a_file_that_is_its_alone(stores: dict[str
     assert archive(stores)["gaps"] == before["gaps"]
     told = on(ALONE, "journalctl --unit 'qdrant-dr-*'; cat /etc/qdrant-dr/*.json; systemctl cat 'qdrant-dr-*'").stdout
     assert key not in run.output + told
+
+
+def test_a_host_that_only_copies_has_no_timer_of_backups() -> None:
+    for wanted, state in ((False, "disabled\ninactive\n"), (True, "enabled\nactive\n")):
+        tag = "--tags=qdrant_agent_service"
+        run = Playbook("../molecule/fleet/archiver", tag, qdrant_agent_backup_enabled=wanted)
+        assert run.status == 0, run.output[-3000:]
+        shown = on(ALONE, "systemctl is-enabled qdrant-dr-backup.timer; systemctl is-active qdrant-dr-backup.timer")
+        assert shown.stdout == state

@@ -292,7 +292,8 @@ def test_copies_are_planned_and_judged_by_their_level(
     assert (by_hand.status, by_hand.changed) == (2, 0), by_hand.output
     assert "qdrant_replicate_rpo of far is 2d 0h, but qdrant_sla is" in " ".join(by_hand.output.split())
     tight = {"qdrant_sla": {"rpo_seconds": "5000d", "rto_seconds": 60}}
-    refused = user.runs("replicate", **tight)
+    # Names are those of the buckets by default, which may be the same in two stores.
+    refused = user.runs("replicate", **tight, qdrant_replicate_destinations=[{**far, "name": near["name"]}])
     assert (refused.status, refused.changed) == (2, 0), refused.output
     assert "The RTO would be 1m 0s, and may be 1m 0s: find 1m 0s" in " ".join(refused.output.split())
     assert keys_in(other_server, far) == []
