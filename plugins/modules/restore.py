@@ -276,6 +276,9 @@ unverified:
 check:
   description:
     - What M(vectorops.qdrant_dr.collection_check) returns of the restored collection, and its C(payload_indexes).
+    - After entries were replayed, C(expected_points) has the least and the most points that there may be, of C(all) and
+      C(by_shard), and says what of the entries leaves that C(tolerance). A number outside fails the check, but where
+      the backup itself need not have been counted right; then C(unmeasured) tells.
   returned: success, not in check mode, or failure of the check
   type: dict
   sample:

@@ -37,7 +37,7 @@ _END = re.compile(
 
 
 def glance(entry: bytes) -> Operation:
-    """As ``describe``, but of plain upserts without the ``ids``."""
+    """As ``describe``, but of plain upserts without the ``ids``: with their number."""
     if entry.startswith(_UPSERT):
         try:
             return _upsert(entry)
@@ -50,19 +50,20 @@ def _upsert(entry: bytes) -> Operation:
     """Raises ValueError or LookupError for any other entry."""
     at = len(_UPSERT)
     if entry.startswith(_POINTS, at):
-        names, bare, at = _of_points(entry, at + len(_POINTS))
+        names, bare, count, at = _of_points(entry, at + len(_POINTS))
     elif entry.startswith(_BATCH, at):
-        names, bare, at = _of_batch(entry, at + len(_BATCH))
+        names, bare, count, at = _of_batch(entry, at + len(_BATCH))
     else:
         raise ValueError("another form of an upsert")
     if not _END.match(entry, at):
         raise ValueError("more than an upsert")
     vectors = None if names is None else frozenset(name.decode() for name in names)
-    return Operation("upsert_points", "upsert", vectors=vectors, bare=bare)
+    return Operation("upsert_points", "upsert", vectors=vectors, bare=bare, unread_ids=count)
 
 
-def _of_points(entry: bytes, at: int) -> tuple[Iterable[bytes] | None, bool, int]:
-    """The names of the vectors that all points have, whether one has no payload, and the offset after them."""
+def _of_points(entry: bytes, at: int) -> tuple[Iterable[bytes] | None, bool, int, int]:
+    """The names of the vectors that all points have, whether one has no payload, how many points there are, and the
+    offset after them."""
     count, at = _expect(entry, at, _ARRAY)
     shared: frozenset[bytes] | None = None
     last: list[bytes] | None = None
@@ -80,10 +81,10 @@ def _of_points(entry: bytes, at: int) -> tuple[Iterable[bytes] | None, bool, int
         if found != last:
             shared = frozenset(found) if shared is None else shared & frozenset(found)
             last = found
-    return shared, bare, at
+    return shared, bare, count, at
 
 
-def _of_batch(entry: bytes, at: int) -> tuple[Iterable[bytes], bool, int]:
+def _of_batch(entry: bytes, at: int) -> tuple[Iterable[bytes], bool, int, int]:
     """As ``_of_points``."""
     if not entry.startswith(_IDS, at):
         raise ValueError("another form of a batch")
@@ -97,13 +98,13 @@ def _of_batch(entry: bytes, at: int) -> tuple[Iterable[bytes], bool, int]:
         raise ValueError("another form of a batch")
     at += len(_PAYLOADS)
     if entry[at] == _NULL:
-        return names, points > 0, at + 1
+        return names, points > 0, points, at + 1
     payloads, at = _expect(entry, at, _ARRAY)
     bare = not payloads and points > 0
     for _payload in range(payloads):
         bare = bare or entry[at] == _NULL
         at = _skip(entry, at)
-    return names, bare, at
+    return names, bare, points, at
 
 
 def _names(entry: bytes, at: int) -> tuple[list[bytes], int]:

@@ -37,7 +37,8 @@ class Operation:
     points that it names (UUIDs as text), None where only a ``filter`` chooses them. ``condition``: a filter that
     existing points must match to be changed. ``vectors``: the names of the vectors that every upserted point has (""
     for the unnamed one). ``bare``: whether an upserted point has no payload, not even an empty one. ``field`` and
-    ``schema``: of an index; without a ``schema`` it is deleted.
+    ``schema``: of an index; without a ``schema`` it is deleted. ``unread_ids``: how many points it names, where ``ids``
+    was left out.
     """
 
     name: str
@@ -49,11 +50,12 @@ class Operation:
     bare: bool = False
     field: str | None = None
     schema: str | dict[str, Any] | None = None
+    unread_ids: int | None = None
 
     @property
     def points(self) -> int | None:
         """How many points it names, None where it does not say."""
-        return None if self.ids is None else len(self.ids)
+        return self.unread_ids if self.ids is None else len(self.ids)
 
     def inexact(self, vector_names: Collection[str]) -> frozenset[str]:
         """Why a replay need not be exact, nothing where it is; ``vector_names``: all those of the collection.

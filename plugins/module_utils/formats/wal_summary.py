@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .canonical import canonical
+from .point_changes import NONE, ChangeCounter, PointChanges
 from .wal_glance import glance
 from .wal_join import Entries
 from .wal_operations import CONDITIONAL, PARTIAL_VECTORS, TRANSFER, UNKNOWN, WITHOUT_PAYLOAD
@@ -35,6 +36,7 @@ class Summary:
     """Of the entries of one chunk: how many are of each class of ``Operation.inexact``, and how many about an index.
 
     ``vectors``, for that of partial vectors: how many upserts there are with each set of names of vectors (sorted).
+    ``points``: how far they may change the number of points.
     """
 
     conditional: int = 0
@@ -43,6 +45,7 @@ class Summary:
     unknown: int = 0
     without_payload: int = 0
     vectors: tuple[tuple[tuple[str, ...], int], ...] = ()
+    points: PointChanges = NONE
 
     @property
     def is_enough(self) -> bool:
@@ -64,12 +67,13 @@ class Summary:
 
     def dump(self) -> dict[str, Any]:
         """As it stands in a header."""
-        return {**{name: getattr(self, name) for name in _COUNTS}, "vectors": self.vectors}
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        return {**counts, "vectors": self.vectors, "points": self.points.dump()}
 
     @classmethod
     def parse(cls, value: Any, entries: int) -> Summary:
         """Of a chunk with so many entries. Raises ``TypeError`` or ``ValueError`` where that cannot be."""
-        if not isinstance(value, dict) or value.keys() != {*_COUNTS, "vectors"}:
+        if not isinstance(value, dict) or value.keys() != {*_COUNTS, "vectors", "points"}:
             raise ValueError("it has other fields")
         counts = {name: value[name] for name in _COUNTS}
         vectors = tuple((tuple(names), count) for names, count in value["vectors"])
@@ -81,7 +85,7 @@ class Summary:
             raise ValueError("it tells of more entries than there are")
         if not all(isinstance(name, str) for names, _count in vectors for name in names):
             raise ValueError("it has a name that is none")
-        return cls(**counts, vectors=vectors)
+        return cls(**counts, vectors=vectors, points=PointChanges.parse(value["points"]))
 
 
 class Summarizer:
@@ -91,6 +95,7 @@ class Summarizer:
         self._counts: Counter[str] = Counter()
         self._vectors: Counter[frozenset[str]] = Counter()
         self._room = _MAX_NAMES
+        self._points = ChangeCounter()
 
     def add_all(self, entries: Entries) -> None:
         """Take entries. Nothing in them is an error: what cannot be read is unknown."""
@@ -102,6 +107,7 @@ class Summarizer:
         operation = glance(entry)
         # Without names of vectors nothing is partial.
         self._counts.update(operation.inexact(()))
+        self._points.add(operation)
         if operation.kind == "index":
             self._counts[_INDEX] += 1
         elif operation.kind == "upsert" and operation.vectors is not None:
@@ -119,4 +125,6 @@ class Summarizer:
     def summary(self) -> Summary:
         """Of all that were added."""
         vectors = sorted((tuple(sorted(names)), count) for names, count in self._vectors.items())
-        return Summary(**{name: self._counts[name] for name in _COUNTS}, vectors=tuple(vectors))
+        return Summary(
+            **{name: self._counts[name] for name in _COUNTS}, vectors=tuple(vectors), points=self._points.changes()
+        )

@@ -106,6 +106,15 @@ def _ask_nodes(
     return {**result, "digest": _agreed(digests), "digest_by_node": digests}, found
 
 
+def points_by_shard(qdrants: list[Qdrant], collection: str) -> dict[str, int]:
+    """How many points each shard has, by its number; of one with several replicas, those of the last node."""
+    found: dict[str, int] = {}
+    for qdrant in qdrants:
+        for shard in qdrant.collection_cluster(collection)["local_shards"]:
+            found[str(shard["shard_id"])] = shard["points_count"]
+    return found
+
+
 def _unless_refused(unmeasured: list[str], measure: Callable[[], Found]) -> Found | None:
     """What ``measure`` returns; None where strict mode forbids it, which is then one of ``unmeasured``."""
     try:

@@ -16,10 +16,11 @@ from typing import Any
 
 from ..errors import QdrantError
 from ..formats.collection_config import payload_indexes, rounded_anew
+from ..formats.expected_points import recorded_by_shard
 from ..formats.probes import recall
 from ..formats.same_point import same_point
 from ..stores.qdrant import Qdrant
-from .check import collection_digest
+from .check import collection_digest, points_by_shard
 from .probe import measure_recall, record_probes, still_true
 from .readiness import findings as readiness_findings
 from .restore_plan import RestorePlan, aliases_of
@@ -92,7 +93,7 @@ class DrillChecks:
     def points(self) -> Json:
         """Exact counts of every node, and of every shard where the backup was of an idle collection."""
         counted = {node.connection.address: node.count(self.target) for node in self.nodes}
-        found = {"by_node": counted, "by_shard": self._by_shard()}
+        found = {"by_node": counted, "by_shard": points_by_shard(self.nodes, self.target)}
         points = set(counted.values())
         if len(points) > 1:
             return _check("points", None, found, False, "the nodes disagree.")
@@ -101,10 +102,8 @@ class DrillChecks:
             return self._points_after_replay(points.pop(), found)
         exact = self.plan.manifest.exact_points
         if exact is not None:
-            shards = {str(shard["shard"]): shard.get("points") for shard in self.plan.manifest.shards}
-            right = points == {exact} and all(
-                found["by_shard"].get(n) == of for n, of in shards.items() if of is not None
-            )
+            shards = recorded_by_shard(self.plan.manifest)
+            right = points == {exact} and all(found["by_shard"].get(n) == of for n, of in shards.items())
             return _check("points", {"all": exact, "by_shard": shards}, found, right, "as the backup counted.")
         low, high = sorted((recorded["before"], recorded["after"]))
         within = low <= min(points) <= high
@@ -230,13 +229,6 @@ class DrillChecks:
         if self._no_recall:
             self._probes = record_probes(self.qdrant, self.target)
 
-    def _by_shard(self) -> Json:
-        found: Json = {}
-        for node in self.nodes:
-            for shard in node.collection_cluster(self.target)["local_shards"]:
-                found[str(shard["shard_id"])] = shard["points_count"]
-        return found
-
     def _live(self, ask: Callable[[Qdrant], Any]) -> Any:
         """What the source says, None where there is none or it does not answer."""
         if self.request.source is None:
@@ -247,13 +239,20 @@ class DrillChecks:
             return None
 
     def _points_after_replay(self, points: int, found: Json) -> Json:
+        """What the base had and the entries may have changed bounds it; a source that answers tells the very number."""
+        bounds = self.plan.expected_points
+        faults = bounds.faults(points, found["by_shard"]) if bounds else ["the base's log has an unknown entry"]
+        if bounds and bounds.proven and faults:
+            return _check("points", bounds.describe(), found, False, "; ".join(faults) + ".", bounds.tolerance)
         live = self._live(lambda source: source.count(self.collection))
-        if live is None:
-            why = "the backup counted before the entries that were replayed, and no source was there to be counted."
-            return _check("points", None, found, None, why)
-        passed = True if points == live else False if self.request.quiet else None
-        text = f"the source has {live} points" + ("." if passed else ", and may go on.")
-        return _check("points", {"all": live}, found, passed, text)
+        if live is not None and (points == live or self.request.quiet):
+            return _check("points", {"all": live}, found, points == live, f"the source has {live} points.")
+        if bounds is None:
+            return _check("points", None, found, None, "; ".join(faults) + ".")
+        right = "as the base was counted, and as many as the replayed entries may have made of it."
+        return _check(
+            "points", bounds.describe(), found, None if faults else True, "; ".join(faults) or right, bounds.tolerance
+        )
 
 
 def _check(

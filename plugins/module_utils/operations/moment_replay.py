@@ -16,14 +16,16 @@ from typing import Any
 from ..errors import InexactReplay, IntegrityError
 from ..formats import wal
 from ..formats.collection_config import vector_names
+from ..formats.expected_points import ExpectedPoints, after_replay
 from ..formats.manifest import Manifest
+from ..formats.point_changes import NONE, ChangeCounter, PointChanges
 from ..formats.sealed import plain_facts
 from ..formats.snapshot_tar import END_OF_ARCHIVE, padding, regular_header
 from ..formats.wal_chunk import goes_on, require_continuous
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_glance import glance
 from ..formats.wal_join import Entries, Joiner
-from ..formats.wal_operations import CONDITIONAL, apply_index_operation, counted, replays_exactly
+from ..formats.wal_operations import CONDITIONAL, UNKNOWN, apply_index_operation, counted, replays_exactly
 from .archived_wal import ArchivedWal
 from .base_log import base_entries, has_entries
 from .moment import MomentRequest, ShardMoment
@@ -56,6 +58,9 @@ class MomentReplay:
         # By shard, the segments to send: by the number of the chunk that each begins with, its size in bytes.
         self._segments: dict[int, dict[int, int]] = {}
         self._inexact: Counter[str] = Counter()
+        # By shard, of the base's own entries and of those after it.
+        self._in_base: dict[int, PointChanges] = {}
+        self._replayed: dict[int, PointChanges] = {}
         self._read: set[str] = set()
         self.payload_indexes = dict(manifest.payload_indexes)
         self.entries = 0
@@ -164,6 +169,13 @@ class MomentReplay:
         joiner.finish()
         yield padding(size)
 
+    @property
+    def expected_points(self) -> ExpectedPoints | None:
+        """How many points there must be, by what the entries do; None where one of the base's is unknown."""
+        if self._inexact[UNKNOWN]:
+            return None
+        return after_replay(self._manifest, self._replayed, self._in_base)
+
     # -- proving
 
     def _prove_base(self, moment: ShardMoment) -> Entries | None:
@@ -173,16 +185,19 @@ class MomentReplay:
         """
         key = self._manifest.object_key(moment.shard)
         digest = None
+        points = ChangeCounter()
         for index, entry in base_entries(
             self._archive.sources, key, moment.shard, self._data_keys, self._archive.health
         ):
             operation = glance(entry)
             self._inexact.update(operation.inexact(self._vectors))
+            points.add(operation)
             if operation.kind == "index":
                 # The manifest has the indexes as they were before the snapshot.
                 apply_index_operation(self.payload_indexes, index, operation)
             if index == moment.base_last:
                 digest = hashlib.sha256(entry).digest()
+        self._in_base[moment.shard["shard"]] = points.changes()
         if moment.shared is None:
             return None
         shared = self._entries(moment.shared)
@@ -199,7 +214,7 @@ class MomentReplay:
     def _look_at_chunks(self, moment: ShardMoment, shared: Entries | None) -> None:
         """``shared``: the entries of the moment's shared chunk, where they have been read."""
         segments: dict[int, int] = {}
-        latest = 0
+        latest, whole, looked_at = 0, NONE, ChangeCounter()
         for number, needed in enumerate(moment.chunks):
             joins = number > 0 and goes_on(moment.chunks[number - 1], needed)
             if not joins and len(segments) < _MOST_SEGMENTS:
@@ -209,6 +224,7 @@ class MomentReplay:
             if needed.is_whole and header.summary.is_enough:
                 segments[latest] += header.size
                 self._count(header.summary.inexact(self._vectors))
+                whole += header.summary.points
                 continue
             entries = shared if shared is not None and header == moment.shared else self._entries(header)
             segments[latest] += entries.framed_size(needed.first, needed.last + 1)
@@ -216,6 +232,8 @@ class MomentReplay:
                 operation = glance(entry)
                 apply_index_operation(self.payload_indexes, index, operation)
                 self._count(Counter(operation.inexact(self._vectors)))
+                looked_at.add(operation)
+        self._replayed[moment.shard["shard"]] = whole + looked_at.changes()
         self.entries += moment.cut.last - moment.base_last
         self._segments[moment.shard["shard"]] = segments
 

@@ -19,7 +19,7 @@ from .archive_reader import ArchiveReader, add_served
 from .at_once import run_at_once
 from .backup_from_here import back_up_whole
 from .base_log import inexact_in_base
-from .check import check_collection, wait_until_ready
+from .check import check_collection, points_by_shard, wait_until_ready
 from .preflight import lack_of_room, uploads_at_once
 from .restore_mark import marks_on
 from .restore_plan import RestorePlan, RestoreRequest, aliases_of, plan_restore
@@ -150,10 +150,11 @@ class RestoreRun:
             min_recall=self.request.min_recall,
         )
         checked["unmeasured"] += self._unproved(checked["points"])
+        wrong = self._compare_points(checked) if self.plan.goes_on else []
         schema = self.qdrant.collection(self.target)["payload_schema"]
         checked["payload_indexes"] = sorted(schema)
         lost = sorted(set(self.plan.payload_indexes) - set(schema))
-        findings = checked["findings"] + [f"the payload index on {name} is missing" for name in lost]
+        findings = checked["findings"] + wrong + [f"the payload index on {name} is missing" for name in lost]
         if findings:
             raise self._failure(checked, findings)
         return checked
@@ -180,10 +181,26 @@ class RestoreRun:
         except DrError:
             return {}
 
+    def _compare_points(self, checked: dict[str, Any]) -> list[str]:
+        """What is wrong with the number of points after a replay. What that has to be is added to ``checked``, and what
+        may be odd, but need not be wrong, to its ``unmeasured``."""
+        expected = self.plan.expected_points
+        if expected is None:
+            checked["unmeasured"].append("what the replay made of the counts: the base's log has an unknown entry")
+            return []
+        checked["expected_points"] = {**expected.describe(), "tolerance": expected.tolerance}
+        if checked["points"] is None:
+            return []
+        faults = expected.faults(checked["points"], points_by_shard(self.nodes, self.target))
+        if expected.proven:
+            return faults
+        checked["unmeasured"] += [f"{fault}, but {expected.doubt}" for fault in faults]
+        return []
+
     def _unproved(self, points: int | None) -> list[str]:
         """What is odd about the number of points, where the backup does not prove what it has to be."""
         if self.plan.goes_on:
-            return ["counts and recall were recorded with the base, before the entries that were replayed"]
+            return ["recall was recorded with the base, before the entries that were replayed"]
         counted = self.manifest.points
         if points is None or counted["before"] != counted["after"] or points == counted["after"]:
             return []

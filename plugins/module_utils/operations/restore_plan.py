@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import InvalidInput, TargetExists, TargetUnfit
 from ..formats import layout
+from ..formats.expected_points import ExpectedPoints
 from ..formats.manifest import Manifest
 from ..formats.probes import open_probes
 from ..formats.sealed import plain_facts
@@ -78,6 +79,11 @@ class RestorePlan:
     def goes_on(self) -> bool:
         """Whether it goes on after the base, so that counts and probes of the base prove nothing."""
         return self.replay is not None and self.replay.entries > 0
+
+    @property
+    def expected_points(self) -> ExpectedPoints | None:
+        """How many points there must be after a replay, as far as that can be told."""
+        return self.replay.expected_points if self.replay else None
 
     def facts(self, shard: dict[str, Any]) -> tuple[int, str | None]:
         """Size and SHA-256 of what is uploaded for a shard; None for one that cannot be known before."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import wal_operations
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.canonical import canonical
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.point_changes import PointChanges
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk import read_chunk
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_chunk_header import (
     MAX_HEADER,
@@ -30,6 +31,7 @@ LOG = ReplicaLog("docs", 3, "node-1.example", "20261122T020000Z-a1b2c3")
 NAMES = st.sampled_from(["a", "dense", "ä", ""])
 VECTORS = st.dictionaries(NAMES, st.just([0.5]), max_size=3) | st.just([0.5])
 POINT = st.fixed_dictionaries({"id": st.integers(0, 9), "vector": VECTORS, "payload": st.sampled_from([None, {}])})
+MOST = PointChanges(*[2**64 - 1] * 3)
 UPSERT = st.fixed_dictionaries({"points": st.lists(POINT, max_size=3)})
 FILTER = st.just({"must": []})
 CHANGES = st.one_of(
@@ -106,7 +108,7 @@ def test_how_much_room_it_takes_is_bounded() -> None:
     longer = ["\U0001f600" * 2 ** (number % 10) + str(number) for number in range(500)]
     for names in (shorter, longer, list(map(str, range(500)))):
         summary = summed(list(map(upsert, names)))
-        largest = Summary(*[2**64 - 1] * 5, tuple((each, 2**64 - 1) for each, _count in summary.vectors))
+        largest = Summary(*[2**64 - 1] * 5, tuple((each, 2**64 - 1) for each, _count in summary.vectors), MOST)
         assert len(canonical(largest.dump())) <= 4096
 
 
