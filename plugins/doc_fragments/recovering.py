@@ -107,6 +107,37 @@ options:
     description: Seconds to wait for all replicas to be Active and the status to be green.
     type: float
     default: 3600.0
+  journal:
+    description:
+      - A directory on this host, which is made. There it keeps what it has found so far, so that
+        M(vectorops.qdrant_dr.drill_recover) can give the record of a run that was killed.
+      - The file C(<drill_id>.json) stays. Remove it once the report is stored, as the roles
+        C(vectorops.qdrant_dr.qdrant_drill) and C(vectorops.qdrant_dr.qdrant_failover) do.
+    type: path
+  prices:
+    description:
+      - Prices for the cost in the record, in place of those of Amazon S3 in us-east-1. The record names them, and their
+        date.
+    type: dict
+    suboptions:
+      storage_per_gb_month:
+        description: Of one GB (10^9 bytes) for a month.
+        type: float
+      transfer_per_gb:
+        description: Of one GB that is sent to another region.
+        type: float
+      puts_per_1000:
+        description: Of 1,000 requests that write or list.
+        type: float
+      gets_per_1000:
+        description: Of 1,000 requests that read.
+        type: float
+      currency:
+        description: What they are in.
+        type: str
+      dated:
+        description: When they were true.
+        type: str
 """
 
 

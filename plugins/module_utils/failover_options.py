@@ -43,6 +43,8 @@ _AS_DRILL = (
     "replication_factor",
     "storage_path",
     "ready_timeout",
+    "journal",
+    "prices",
 )
 _STAGE_SPEC: dict[str, Any] = {
     "name": {"type": "str", "choices": list(CALLERS), "required": True},
@@ -69,6 +71,7 @@ FAILOVER_SPEC: dict[str, Any] = {
         "options": {**SOURCE_SPEC, "node_urls": {"type": "list", "elements": "str", "default": []}},
         "required_by": {"client_key": "client_cert"},
     },
+    "target_kind": {"type": "str", "choices": ["standby", "fresh"], "default": "standby"},
     "backup": {"type": "bool", "default": True},
     "fence_proof": {"type": "str"},
     "fence_confirmed": {"type": "bool", "default": False},
@@ -133,7 +136,7 @@ def _drill(params: Json, name: str, source: Sequence[Qdrant], now: datetime, ans
     goes_home = params["kind"] == FAILBACK.name
     given = {each: params[each] for each in (*_AS_DRILL, "scenario", "sla", "sources", "min_copies")}
     given |= {"collection": name, "target": params["targets"].get(name, name)}
-    given |= {"target_kind": "home" if goes_home else "standby", "trigger": "manual", "within_days": None}
+    given |= {"target_kind": "home" if goes_home else params["target_kind"], "trigger": "manual", "within_days": None}
     # Other options of a drill are as if nobody had set them.
     unset = {option: spec.get("default") for option, spec in DRILL_SPEC.items()}
     request = drill_request({**unset, **given}, now, ansible_version)

@@ -109,13 +109,6 @@ options:
       - The directory on this host where a target that is V(ephemeral) keeps its data, which needs about three times
         the room of the backup. By default the one for temporary files.
     type: path
-  journal:
-    description:
-      - A directory on this host, which is made. There the drill keeps what it has found so far, so that
-        M(vectorops.qdrant_dr.drill_recover) can give the record of one that was killed.
-      - The file C(<drill_id>.json) stays. Remove it once the report is stored, as the role
-        C(vectorops.qdrant_dr.qdrant_drill) does.
-    type: path
   source:
     description:
       - A node of production, to prove that the target is another cluster, and to compare with. Only reading is
@@ -141,30 +134,6 @@ options:
     description: Every collection in O(sources) has to be drilled within so many days. One that was not is a finding.
     type: int
     default: 30
-  prices:
-    description:
-      - Prices for the cost in the record, in place of those of Amazon S3 in us-east-1. The record names them, and their
-        date.
-    type: dict
-    suboptions:
-      storage_per_gb_month:
-        description: Of one GB (10^9 bytes) for a month.
-        type: float
-      transfer_per_gb:
-        description: Of one GB that is sent to another region.
-        type: float
-      puts_per_1000:
-        description: Of 1,000 requests that write or list.
-        type: float
-      gets_per_1000:
-        description: Of 1,000 requests that read.
-        type: float
-      currency:
-        description: What they are in.
-        type: str
-      dated:
-        description: When they were true.
-        type: str
   fail_on_verdict:
     description:
       - Whether the module fails where the verdict is V(FAIL).

@@ -16,6 +16,9 @@ description:
     M(vectorops.qdrant_dr.drill) has kept on this host, removes the scratch collections of those whose process has
     ended, and the directories of their ephemeral targets, and returns their records, which say V(FAIL) and the stage.
   - A drill that ended, but whose report nobody has stored, is returned as it is.
+  - It also reads those of M(vectorops.qdrant_dr.failover). Of a failover or a failback that was killed nothing is
+    removed, since what it has restored may serve already. The record names it. What bears the mark of a restore serves
+    nobody, and the next run to the same name removes it.
   - The journals stay. Store the reports by M(vectorops.qdrant_dr.drill_report), then remove the files, as the role
     C(vectorops.qdrant_dr.qdrant_drill) does.
 extends_documentation_fragment:
@@ -42,6 +45,7 @@ notes:
 seealso:
   - module: vectorops.qdrant_dr.drill
   - module: vectorops.qdrant_dr.drill_report
+  - module: vectorops.qdrant_dr.failover
 """
 
 EXAMPLES = r"""

@@ -90,6 +90,11 @@ options:
     description:
       - In a failover a node of the old cluster, to prove that the target is another one. It need not answer.
       - In a failback a node of the cluster that serves now, with a key that may create snapshots of it. Needed then.
+  target_kind:
+    description: What the target of a failover is, for the records. V(fresh) are hosts that were made for it.
+    type: str
+    choices: [standby, fresh]
+    default: standby
   backup:
     description:
       - Whether a failback first backs O(source) up, and restores just that backup.

@@ -32,7 +32,7 @@ def noted(folder: Path, done: int, at_work: bool, **fields: Any) -> Path:
     if at_work:
         stages[-1] = {**stages[-1], "ended": None}
     whole = {name: value for name, value in record.items() if name not in ("verdict", "findings")}
-    Journal(folder, {**whole, "stages": stages, "regions": []}, min_copies=1, storage_path=None)
+    Journal(folder, {**whole, "stages": stages, "regions": []}, min_copies=1, storage_path=None, stages=STAGES)
     return folder / f"{record['drill_id']}.json"
 
 

@@ -65,7 +65,7 @@ def _wrong(record: Json) -> Iterator[Json]:
             yield finding(f"control:{control['control']}", f"A restore accepted a {_words(control['control'])}.")
     for left in record["cleanup"]:
         if not left["removed"]:
-            yield finding(f"cleanup:{left['what']}", f"Something is left of the drill: {left['detail']}")
+            yield finding(f"cleanup:{left['what']}", f"Something is left: {left['detail']}")
 
 
 def _observations(record: Json, min_copies: int) -> Iterator[Json]:

@@ -130,7 +130,7 @@ def drill(
 
     Raises InvalidInput for a request that cannot be right, and FileError where no journal can be written.
     """
-    before = _requests(regions)
+    before = requests_of(regions)
     run = DrillRun(nodes, drill_regions(regions, request.declaration.scenario), request, now)
     run.go()
     record = run.record
@@ -138,15 +138,15 @@ def drill(
         with suppress(StoreError):
             together = {request.collection, *request.together}
             record["coverage"] = coverage_with(regions, together, request.days, now())
-    reads, writes = (after - then for after, then in zip(_requests(regions), before, strict=True))
+    reads, writes = (after - then for after, then in zip(requests_of(regions), before, strict=True))
     record["cost"] = cost_of(record, reads, writes, request.prices)
     record |= judge(record, request.min_copies)
     run.note()
     return record
 
 
-def _requests(regions: Sequence[Repository]) -> tuple[int, int]:
-    """Those that read, and those that write or list, so far."""
+def requests_of(regions: Sequence[Repository]) -> tuple[int, int]:
+    """Those to the stores that read, and those that write or list, so far."""
     counts = [region.requests for region in regions]
     return sum(each.reads for each in counts), sum(each.writes for each in counts)
 
@@ -189,9 +189,7 @@ class DrillRun:
 
     def go(self) -> None:
         """All stages; what breaks is in the record, and what was made is gone."""
-        if self.request.journal is not None:
-            facts = {"min_copies": self.request.min_copies, "storage_path": self.request.storage_path}
-            self.journal = Journal(self.request.journal, self.record, **facts)
+        self.open_journal(STAGES)
         if self.request.broke is not None:
             self._never_began(PREPARE, self.request.broke, "Mend it, and drill again.")
         try:
@@ -199,6 +197,12 @@ class DrillRun:
         finally:
             with self._stage("cleanup") as stage:
                 stage["detail"] = self.cleanup()
+
+    def open_journal(self, stages: Sequence[str]) -> None:
+        """Keep a journal, where one is asked for, until the report is stored; ``stages``: all that will be taken."""
+        if self.request.journal is not None:
+            facts = {"min_copies": self.request.min_copies, "storage_path": self.request.storage_path}
+            self.journal = Journal(self.request.journal, self.record, stages=list(stages), **facts)
 
     def note(self) -> None:
         """Have the journal say what is known now."""

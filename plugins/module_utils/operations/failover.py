@@ -11,11 +11,13 @@ stays. What a broken run has left bears the mark of a restore, and the next run 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ..errors import CheckFailed, DrError, NotFenced, TargetExists
+from ..errors import CheckFailed, DrError, FileError, NotFenced, TargetExists
+from ..formats.drill_cost import cost_of
 from ..formats.drill_kind import FAILBACK, DrillKind
 from ..formats.drill_record import BACKUP, FENCE, PUBLISH, REAL_STAGES
 from ..formats.drill_verdict import judge
@@ -24,7 +26,7 @@ from ..formats.times import exact, parse_moment
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .backup_from_here import back_up_whole
-from .drill import DrillRequest, DrillRun
+from .drill import DrillRequest, DrillRun, requests_of
 from .drill_declaration import recovered_until
 from .drill_isolation import prove_isolation, require_isolation
 from .drill_regions import DrillRegion, drill_regions
@@ -82,14 +84,22 @@ def fail_over(
     request = replace(request, fence=replace(request.fence, planned=False))
     met = drill_regions(regions, "cluster_lost")
     runs = [FailoverRun(nodes, met, request, each, now) for each in request.drills]
-    for names in (("isolate",), (BACKUP,) if request.saves else (), REAL_STAGES[1:-1]):
+    first, *others = REAL_STAGES[:-1]
+    steps = ((first,), (BACKUP,) if request.saves else (), others)
+    for run in runs:
+        # The plan has seen that there is a place for it. What has happened since is no reason to recover nothing.
+        with suppress(FileError):
+            run.open_journal([*(name for names in steps for name in names), PUBLISH])
+    for names in steps:
         for run in runs:
             run.take(names, _broken(runs))
     switch = _Switch(nodes[0], runs)
     broken = _broken(runs)
     for run in runs:
         run.publish_by(switch, broken)
-    return [{**run.record, **judge(run.record, run.request.min_copies)} for run in runs]
+    for run in runs:
+        run.end()
+    return [run.record for run in runs]
 
 
 def conclude(
@@ -139,17 +149,27 @@ class FailoverRun(DrillRun):
         super().__init__(nodes, regions, replace(request, facts={**request.facts, "kind": whole.kind.text}), now)
         self.whole = whole
         self.saved: str | None = None
+        self._asked = (0, 0)
         self.record["stages"] += [{**stage} for stage in whole.before]
         if whole.broke is not None:
             self._never_began(*whole.broke, "Mend it, and run again.")
 
     def take(self, names: Sequence[str], broken: Sequence[str]) -> None:
         """These stages; where another collection has ``broken``, they are skipped."""
+        before = requests_of(self.sources)
         for name in names:
             if broken and not self.record["failed_stage"]:
                 self._skip(name, f"{', '.join(broken)} broke.")
             else:
                 self._take([name])
+        reads, writes = (after - then for after, then in zip(requests_of(self.sources), before, strict=True))
+        self._asked = self._asked[0] + reads, self._asked[1] + writes
+
+    def end(self) -> None:
+        """What it cost, and how it is judged."""
+        self.record["cost"] = cost_of(self.record, *self._asked, self.request.prices)
+        self.record |= judge(self.record, self.request.min_copies)
+        self.note()
 
     def isolate(self, dry: bool = False) -> str:
         """Prove that the target is another cluster, that the old one is out of the way, and that names are free."""

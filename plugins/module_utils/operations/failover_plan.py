@@ -11,6 +11,7 @@ from typing import Any
 from ..formats.drill_words import visible
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
+from .drill_journal import require_place
 from .drill_regions import drill_regions
 from .failover import FailoverRequest, FailoverRun
 from .share import utc_now
@@ -26,6 +27,8 @@ def plan_failover(nodes: list[Qdrant], regions: Sequence[Repository], request: F
     met = drill_regions(regions, "cluster_lost")
     plans = []
     for each in request.drills:
+        if each.journal is not None:
+            require_place(each.journal)
         run = FailoverRun(nodes, met, request, each, utc_now)
         run.isolate()
         if not request.saves:
