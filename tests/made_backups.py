@@ -8,15 +8,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import random
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.snapshot_tar import END_OF_ARCHIVE
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.commit import commit
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.data_keys import new_data_key
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.part_upload import PartPipeline
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.incremental import chunked_objects
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.part_upload import (
+    SMALLEST_PART,
+    PartPipeline,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.location import ClientEncryption
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository, StoreLocation
+from tests.made_snapshots import member
 
 # The smallest part that S3 takes, but for the last one.
 PART = 5 * 1024 * 1024
@@ -91,6 +98,36 @@ def make_backup(
         repository.put(layout.sidecar_key(key), layout.sidecar(key, shard["object"]["sha256"]))
     repository.put(layout.manifest_key(collection, backup_id), manifest.dump(), if_none_match=True)
     return manifest
+
+
+def archive_of(files: dict[str, bytes]) -> bytes:
+    """A shard archive with these files in one segment."""
+    segment = b"".join(member(f"snapshot/files/{name}", data) for name, data in files.items())
+    return member("segments/0.tar", segment) + member("wal/closed-1", b"wal\x00" + bytes(4)) + END_OF_ARCHIVE
+
+
+def store_chunks(
+    repository: Repository, backup_id: str, archives: tuple[bytes, ...], now: datetime, collection: str = "docs"
+) -> Manifest:
+    """Store shard archives as an incremental backup does; it is not committed yet."""
+    warnings: list[str] = []
+    with (
+        chunked_objects(repository, collection, now, warnings) as chunked,
+        PartPipeline(repository, SMALLEST_PART) as pipeline,
+    ):
+        keys = [layout.shard_key(backup_id, number, kind=layout.CHUNKS) for number in range(len(archives))]
+        uploads = [chunked.open(pipeline, f"{collection}/{key}", number) for number, key in enumerate(keys)]
+        for upload, archive in zip(uploads, archives, strict=True):
+            upload.write(archive)
+            upload.finish()
+        pipeline.free_memory()
+        stored = [upload.complete() for upload in uploads]
+    manifest = manifest_of(collection, backup_id, archives, PART)
+    shards = [
+        {**shard, "object": {"key": key, "wal_offset": len(archive) - 2048, **entry}}
+        for shard, key, archive, entry in zip(manifest.shards, keys, archives, stored, strict=True)
+    ]
+    return Manifest({**manifest.fields, "type": "incremental", "shards": shards})
 
 
 def manifest_of(

@@ -58,8 +58,11 @@ class World:
         self.regions = [store.repository(name) for store, name in zip(self.stores, ("primary", "standby"), strict=True)]
         for region in self.regions:
             for backup_id in sorted(self.chance.sample(DAYS, self.chance.randint(3, len(DAYS)))):
-                make_backup(region, backup_id=backup_id, shards=SHARDS, part_size=PART)
+                self._make(region, backup_id)
         self._rot()
+
+    def _make(self, region: Repository, backup_id: str) -> None:
+        make_backup(region, backup_id=backup_id, shards=SHARDS, part_size=PART)
 
     def _rot(self) -> None:
         """A bit flips in a backup that both regions have and keep, whatever is copied to them: each heals the other."""

@@ -19,11 +19,13 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.retention import RetentionPolicy
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.wal_layout import wraps_prefix
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations import pack_writer
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup_objects import packs_of
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.commit import commit
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.fresh_id import fresh_id
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.leftovers import StartMarker
@@ -38,7 +40,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import back_up_cluster, make_sharded, start_cluster
 from tests.followed import followed_collections
-from tests.made_backups import as_option, flip_byte, with_key
+from tests.made_backups import archive_of, as_option, flip_byte, store_chunks, with_key
 from tests.proofs import verify_all
 from tools.servers import QdrantServer, SeaweedServer
 
@@ -298,3 +300,15 @@ def test_the_nodes_of_a_cluster_store_chunks(tmp_path: Path, repository: Reposit
         assert len(verify_all(repository)) == 3
         request = RestoreRequest("docs", target="again", backup_id=third["backup_id"], aliases=[])
         assert restore(cluster.nodes, [repository], request)["check"]["points"] == cluster.nodes[0].count("docs")
+
+
+@pytest.mark.usefixtures("later")
+def test_a_prune_keeps_the_keys_of_packs(repository: Repository) -> None:
+    sealed = with_key(repository, KEY)
+    manifest = store_chunks(sealed, fresh_id(utc_now()), (archive_of({"a": bytes(5000)}),), utc_now())
+    commit(sealed, manifest)
+    keys = [item.key for item in repository.list(wraps_prefix("docs"))]
+    assert len(keys) == 1
+    limits = PruneLimits(grace=60.0, require_verified=False, max_delete_percent=100.0)
+    prune_backups([repository], PruneRequest(["docs"], RetentionPolicy(keep_last=1), limits))
+    assert [item.key for item in repository.list(wraps_prefix("docs"))] == keys

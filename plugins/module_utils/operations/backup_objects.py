@@ -99,7 +99,9 @@ def require_packs(repository: Repository, manifest: Manifest) -> None:
     there = listed_packs(repository, manifest.collection)
     for pack in needed.values():
         key = layout.pack_key(manifest.collection, pack.sha256)
-        if key not in there:
-            raise IncompleteBackup(f"{key} is not in the store any more.", "Run the backup again.")
-        if there[key] != pack.size:
-            raise DamagedBackup(f"{key} has {there[key]} bytes, and not {pack.size}.", "Run the backup again.")
+        try:
+            size = there[key] if key in there else repository.head(key).size
+        except ObjectNotFound as error:
+            raise IncompleteBackup(f"{key} is not in the store any more.", "Run the backup again.") from error
+        if size != pack.size:
+            raise DamagedBackup(f"{key} has {size} bytes, and not {pack.size}.", "Run the backup again.")

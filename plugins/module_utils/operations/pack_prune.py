@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from ..errors import DamagedBackup, DamagedManifest, StoreUnreachable
+from ..errors import DamagedBackup, DamagedManifest, ObjectNotFound, StoreUnreachable
 from ..formats import layout
 from ..stores.location import ObjectInfo
 from ..stores.repository import Repository
 from .backup_objects import packs_of
-from .catalogue import committed_ids, read_manifest
+from .catalogue import read_manifest
+from .holdings import read_backups
 
 
 def surplus_packs(
@@ -34,10 +35,13 @@ def surplus_packs(
     if not packs:
         return [], None
     needed: set[str] = set()
-    for backup_id in sorted(committed_ids(region, collection) - set(gone)):
+    # A listing that lacks a manifest must not cost its packs: whatever has a folder is asked for.
+    for backup_id in sorted(read_backups(region, collection).folders.keys() - set(gone)):
         try:
             manifest = read_manifest(region, collection, backup_id)[0]
             needed |= {layout.pack_key(collection, name) for name in packs_of([region], manifest)}
+        except ObjectNotFound:
+            continue
         except (DamagedBackup, DamagedManifest, StoreUnreachable) as error:
             return [], f"the packs of {backup_id} are not known: {error.detail}"
     old = now - timedelta(seconds=grace)

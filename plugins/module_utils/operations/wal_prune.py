@@ -15,6 +15,7 @@ from ..errors import DamagedManifest, IntegrityError, ObjectNotFound
 from ..formats import layout
 from ..formats.key_wrap import key_time
 from ..formats.manifest import Manifest
+from ..formats.pack import KEY_OWNER
 from ..formats.wal_layout import (
     ReplicaLog,
     parse_chunk_key,
@@ -102,7 +103,8 @@ def surplus_wraps(region: Repository, collection: str, now: datetime, grace: flo
     old: dict[str, list[tuple[str, ObjectInfo]]] = defaultdict(list)
     for item in region.list(wraps_prefix(collection)):
         named = parse_wraps_key(item.key)
-        if named is not None:
+        # Those of packs are needed as long as a pack is, whatever backup has stored it.
+        if named is not None and named[1] != KEY_OWNER:
             old[named[1]].append((named[2], item))
     if not old:
         return []
