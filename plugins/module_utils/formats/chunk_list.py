@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import DamagedBackup
-from .cutting import CHUNK_SIZE
+from .content_cuts import LARGEST_CHUNK
 from .pack_table import LARGEST_OVERHEAD, MOST_PACKS, Pack
 from .zstd import zstandard
 
@@ -96,7 +96,7 @@ class ChunkList:
 
     def _chunk(self, kind: int, before: Chunk | None) -> Chunk:
         sha256 = self._reader.take(_SHA256_SIZE)
-        size, stored = self._reader.number(CHUNK_SIZE), self._reader.number(CHUNK_SIZE + LARGEST_OVERHEAD)
+        size, stored = self._reader.number(LARGEST_CHUNK), self._reader.number(LARGEST_CHUNK + LARGEST_OVERHEAD)
         if kind == _CHUNK:
             pack, offset = self._reader.number(MOST_PACKS), self._reader.number(_LARGEST_NUMBER)
         elif kind == _NEXT and before is not None:

@@ -3,18 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A shard archive cut while it streams by: into chunks that a later archive has again, and the bytes between them.
 
-Each file of a segment is cut from its own start, since the archives of two snapshots have the same files in another
-order and with other times. What is no file's data (tar headers, padding) is given as it stands, and so are the
-smallest files: a reference to a chunk takes some 40 bytes.
+Each file of a segment is cut by itself, since the archives of two snapshots have the same files in another order and
+with other times, and by its content (``content_cuts``), since Qdrant's optimizers rewrite segments. What is no file's
+data (tar headers, padding) is given as it stands, and so are the smallest files: a reference to a chunk takes some 40
+bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from .content_cuts import ContentCutter
 from .snapshot_tar import Sink, TarMember, TarReader
 
-CHUNK_SIZE = 64 * 1024
 # Bytes; a smaller file stands in the list of chunks itself.
 _SMALLEST_FILE = 2048
 
@@ -22,7 +23,7 @@ _SMALLEST_FILE = 2048
 class ArchiveCutter:
     """``feed`` it a shard archive in pieces of any size, then ``finish``; both raise ``DamagedSnapshot``.
 
-    ``on_chunk(view)`` gets each chunk, of at most ``CHUNK_SIZE`` bytes, and ``on_literal(data)`` all that is between
+    ``on_chunk(view)`` gets each chunk, of at most ``LARGEST_CHUNK`` bytes, and ``on_literal(data)`` all that is between
     two chunks, in the order of the archive. A view lasts only for the call.
     """
 
@@ -31,7 +32,7 @@ class ArchiveCutter:
         self._what = what
         self._on_literal, self._on_chunk = on_literal, on_chunk
         self._literal = bytearray()
-        self._begun = bytearray()
+        self._cutter = ContentCutter(self._give)
         self._inner: TarReader | None = None
         self._reader = TarReader(what, self._on_member, self._on_member_end, self._keep)
 
@@ -47,39 +48,21 @@ class ArchiveCutter:
     def _on_member(self, member: TarMember) -> Sink:
         if member.name.startswith("segments/") and member.name.endswith(".tar"):
             what = f"The segment {member.name} of {self._what}"
-            self._inner = TarReader(what, self._file, lambda _member: self._end_file(), self._keep)
+            self._inner = TarReader(what, self._file, lambda _member: self._cutter.finish(), self._keep)
             return self._inner.feed
         return self._file(member)
 
     def _file(self, member: TarMember) -> Sink:
-        return self._keep if member.size < _SMALLEST_FILE else self._cut
+        return self._keep if member.size < _SMALLEST_FILE else self._cutter.feed
 
     def _on_member_end(self, _member: TarMember) -> None:
         if self._inner is not None:
             self._inner.finish(end_mark=False)
             self._inner = None
-        self._end_file()
+        self._cutter.finish()
 
     def _keep(self, view: memoryview) -> None:
         self._literal += view
-
-    def _cut(self, view: memoryview) -> None:
-        if self._begun:
-            taken = min(CHUNK_SIZE - len(self._begun), len(view))
-            self._begun += view[:taken]
-            view = view[taken:]
-            if len(self._begun) == CHUNK_SIZE:
-                self._end_file()
-        while len(view) >= CHUNK_SIZE:
-            self._give(view[:CHUNK_SIZE])
-            view = view[CHUNK_SIZE:]
-        self._begun += view
-
-    def _end_file(self) -> None:
-        if self._begun:
-            with memoryview(self._begun) as view:
-                self._give(view)
-            self._begun.clear()
 
     def _give(self, view: memoryview) -> None:
         self._flush_literal()

@@ -21,7 +21,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.chunk_
     encode,
     encode_piece,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.cutting import CHUNK_SIZE
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.content_cuts import LARGEST_CHUNK
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.pack_table import Pack
 
 PACKS = [Pack(hashlib.sha256(bytes([number])).hexdigest(), 16 << 20, 16 * (number == 2)) for number in range(3)]
@@ -30,7 +30,7 @@ LITERALS = st.binary(min_size=1, max_size=3000)
 
 @st.composite
 def chunks(draw: st.DrawFn) -> Chunk:
-    size = draw(st.integers(1, CHUNK_SIZE))
+    size = draw(st.integers(1, LARGEST_CHUNK))
     pack = draw(st.integers(0, 2))
     stored = draw(st.integers(1, size)) + PACKS[pack].overhead
     offset = draw(st.integers(0, (16 << 20) - stored))
@@ -88,7 +88,7 @@ def test_what_is_no_list_is_refused(data: bytes) -> None:
     [
         Chunk(bytes(32), 10, 11, 0, 0),
         Chunk(bytes(32), 10, 0, 0, 0),
-        Chunk(bytes(32), CHUNK_SIZE + 1, 5, 0, 0),
+        Chunk(bytes(32), LARGEST_CHUNK + 1, 5, 0, 0),
         Chunk(bytes(32), 10, 10, 3, 0),
         Chunk(bytes(32), 10, 10, 0, (16 << 20) - 9),
         Chunk(bytes(32), 10, 16, 2, 0),
@@ -107,7 +107,7 @@ def test_a_list_of_another_size_than_its_archive_is_refused() -> None:
 
 def test_chunks_that_follow_one_another_take_forty_bytes_each() -> None:
     pieces: list[bytes | Chunk] = [
-        Chunk(hashlib.sha256(b"%d" % number).digest(), CHUNK_SIZE, CHUNK_SIZE, 0, number * CHUNK_SIZE)
+        Chunk(hashlib.sha256(b"%d" % number).digest(), LARGEST_CHUNK, LARGEST_CHUNK, 0, number * LARGEST_CHUNK)
         for number in range(256)
     ]
     assert len(encoded(pieces)) < 256 * 40

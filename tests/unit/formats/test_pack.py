@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.canonical import canonical
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.chunk_list import Chunk
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.cutting import CHUNK_SIZE
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.content_cuts import LARGEST_CHUNK
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.key_wrap import log_key_context, wrap_key
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.pack import (
     PackBuilder,
@@ -29,7 +29,9 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.pack i
 SECRET, SALT, KEY_ID = bytes(range(32)), bytes(range(100, 132)), "ab" * 16
 CONTEXT = log_key_context("prod", "docs", "packs", KEY_ID)
 KEY = PackKey(KEY_ID, SECRET, wrap_key(SECRET, bytes(32), bytes(12), CONTEXT), "prod", "docs")
-CHUNKS = st.lists(st.one_of(st.binary(min_size=1, max_size=3000), st.integers(1, CHUNK_SIZE).map(bytes)), max_size=12)
+CHUNKS = st.lists(
+    st.one_of(st.binary(min_size=1, max_size=3000), st.integers(1, LARGEST_CHUNK).map(bytes)), max_size=12
+)
 
 
 def packed(data: list[bytes], key: PackKey | None) -> tuple[bytes, list[Chunk]]:
