@@ -8,7 +8,17 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("full_backup", "restore", "drill", "fleet", "storage", "wal", "wal_archive", "pitr")
+BENCHMARKS = (
+    "full_backup",
+    "restore",
+    "drill",
+    "fleet",
+    "storage",
+    "wal",
+    "wal_archive",
+    "pitr",
+    "incremental_cutting",
+)
 
 
 def main() -> None:
