@@ -1,7 +1,7 @@
 # Copyright (c) 2026, VectorOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drills on real hosts: a cluster and a region are lost, and fresh hosts take the place, in time or not.
+"""Drills on real hosts, and the real thing: a cluster and a region are lost, and fresh hosts take the place.
 
 The order matters: what one test takes away stays away.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
@@ -30,6 +31,7 @@ from tests.hosts.controller import (
     repository_option,
     take_down,
 )
+from tests.proofs import wait_for
 
 SOURCE, FRESH = addresses("source"), addresses("fresh")
 POINTS = 2000
@@ -55,9 +57,10 @@ def digest() -> str:
 
 
 def make_backed_up(name: str, points: int) -> str:
-    """Make a collection on the source, with a backup in the first region; returns its digest."""
+    """Make a collection with an alias on the source, and a backup in the first region; returns its digest."""
     nodes = [qdrant(address) for address in SOURCE.values()]
     make_sharded(nodes, name, points=points)
+    nodes[0].update_aliases([{"create_alias": {"collection_name": name, "alias_name": f"{name}-live"}}])
     run = Playbook("backup", qdrant_hosts="source", qdrant_backup_collections=[name])
     assert run.status == 0, run.output[-3000:]
     return collection_digest(nodes[0], name)[1]
@@ -152,3 +155,103 @@ def test_a_cluster_without_power_comes_back_too_late_for_a_tight_rto(digest: str
     verify = next(stage for stage in record["stages"] if stage["name"] == "verify")
     assert verify["seconds"] < 8, "a source that did not answer is not waited for again"
     assert "the RTO allows 0.5 s" in run.text
+
+
+FENCE = """
+- name: Knock on the old cluster
+  ansible.builtin.wait_for:
+    host: {host}
+    port: 6333
+    state: stopped
+    timeout: 10
+
+- name: Say what proves it
+  ansible.builtin.set_fact:
+    qdrant_failover_fence_proof: nobody listens on {host}
+"""
+
+
+def node_option(address: str, other: str, api_key: str) -> Json:
+    """A cluster of two, as the option `source` has it."""
+    return {
+        "url": f"http://{address}:6333",
+        "node_urls": [f"http://{other}:6333"],
+        "api_key": api_key,
+        "timeout": 4,
+    }
+
+
+def failover(folder: Path, playbook: str = "failover", **more: Any) -> tuple[Playbook, list[Json]]:
+    """A run from the lost cluster to the fresh one or, with `failback`, home; and the records that it has written."""
+    old = node_option(*SOURCE.values(), generated_key())
+    new = node_option(*FRESH.values(), generated_key("fresh_key"))
+    target, source = (old, new) if playbook == "failback" else (new, old)
+    variables = {
+        "qdrant_failover_reason": "the power is gone",
+        "qdrant_failover_sla": "standard",
+        "qdrant_failover_collections": ["docs"],
+        "qdrant_failover_sources": regions()[1:],
+        "qdrant_failover_report_repositories": regions()[1:],
+        "qdrant_failover_url": target["url"],
+        "qdrant_failover_node_urls": target["node_urls"],
+        "qdrant_failover_api_key": target["api_key"],
+        "qdrant_failover_source": source,
+        "qdrant_failover_target": "fresh",
+        "qdrant_failover_output": str(folder),
+        "qdrant_failover_journal": str(folder / "journal"),
+    }
+    run = Playbook(playbook, **{**variables, **more})
+    return run, records_in(folder)
+
+
+def test_the_lost_cluster_is_failed_over_to_hosts_that_are_made_its_place(digest: str, tmp_path: Path) -> None:
+    fence = tmp_path / "fence.yml"
+    fence.write_text(FENCE.format(host=SOURCE["node1"]))
+    given = {"qdrant_failover_group": "fresh", "qdrant_failover_fence": str(fence)}
+    run, records = failover(tmp_path, **given)
+    assert (run.status != 0, records) == (True, [])
+    assert "Nobody has confirmed that the target is made by the role qdrant_server on the group fresh" in run.text
+    assert set(FRESH).isdisjoint(run.changed)
+
+    run, records = failover(tmp_path, qdrant_failover_confirmed=True, **given)
+    assert run.status == 0, run.output[-3000:]
+    [record] = records
+    assert (record["kind"], record["verdict"]) == ("vectorops.qdrant_dr/failover", "PASS"), record["findings"]
+    assert (record["target"]["kind"], record["stages"][0]["name"]) == ("fresh", "fence")
+    assert [check["detail"] for check in record["isolation"] if check["check"] == "fence"] == [
+        f"the old cluster is fenced: nobody listens on {SOURCE['node1']}"
+    ]
+    for name in FRESH:
+        assert collection_digest(fresh_node(name), "docs")[1] == digest
+        assert fresh_node(name).aliases() == {"docs-live": "docs"}
+    with repository(CLUSTER) as second:
+        assert json.loads(second.get(layout.drill_key("docs", record["drill_id"]))) == record
+
+
+def test_nobody_goes_home_while_that_still_holds_what_was_lost(digest: str, tmp_path: Path) -> None:
+    for name in SOURCE:
+        power("start", name)
+    home = [qdrant(address) for address in SOURCE.values()]
+    wait_for(lambda: all(_has(node, "docs") for node in home), "the cluster that was without power")
+    standby = repository_option("standby", "store")
+    run, records = failover(
+        tmp_path,
+        "failback",
+        qdrant_failover_sources=[standby],
+        qdrant_failover_report_repositories=[standby],
+        qdrant_failover_confirmed=True,
+        qdrant_failover_writes_stopped=True,
+        qdrant_failover_fenced=True,
+    )
+    assert (run.status != 0, records) == (True, [])
+    assert "still holds docs, docs-live, and nothing proves that it is fenced." in run.text
+    assert fresh_node().aliases() == {"docs-live": "docs"}, "the standby goes on serving"
+    assert home[0].aliases()["docs-live"] == "docs"
+    assert collection_digest(home[0], "docs")[1] == digest, "home is as it was"
+
+
+def _has(node: Qdrant, collection: str) -> bool:
+    try:
+        return collection in node.collections() and node.count(collection) == POINTS
+    except DrError:
+        return False

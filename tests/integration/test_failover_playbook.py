@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import drill_record, layout
@@ -24,8 +26,8 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.reposit
 from tests.conftest import discard, fill
 from tests.followed import followed_collections
 from tests.made_backups import as_option
-from tests.playbook_process import run_on_a_terminal, run_playbook
-from tests.proofs import holdings, state_of
+from tests.playbook_process import playbook_command, playbook_environment, run_on_a_terminal, run_playbook
+from tests.proofs import holdings, state_of, wait_for
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -63,6 +65,7 @@ class Scene:
         """Status and output of a run, and the records that it wrote."""
         output = Path(tempfile.mkdtemp(dir=self.folder))
         given = {**self.variables(playbook), "qdrant_failover_output": str(output), **variables}
+        given = {name: value for name, value in given.items() if value is not None}
         status, said = run_playbook(self.folder, playbook, given, *arguments)
         return status, " ".join(said.split()), self.records(output)
 
@@ -88,6 +91,7 @@ class Scene:
             "qdrant_failover_api_key": target["api_key"],
             "qdrant_failover_source": {**source, "timeout": 5},
             "qdrant_failover_collections": [self.name],
+            "qdrant_failover_journal": str(self.folder / "journal"),
         }
 
     def hook(self, name: str, tasks: str = "") -> Json:
@@ -152,8 +156,10 @@ def test_a_lost_cluster_is_recovered_to_its_last_archived_moment(
             assert qdrant.aliases()[f"{story.name}-live"] == story.name
         finally:
             discard(qdrant, story.name)
-        assert scene.log() == ["fence", "publish PASS WITH FINDINGS", "after PASS WITH FINDINGS"]
-        assert (record["kind"], record["verdict"]) == ("vectorops.qdrant_dr/failover", "PASS WITH FINDINGS")
+        assert scene.log() == ["fence", "publish PASS", "after PASS"]
+        assert (record["kind"], record["verdict"]) == ("vectorops.qdrant_dr/failover", "PASS"), record["findings"]
+        assert record["cost"]["reads"] > 0
+        assert list((tmp_path / "journal").iterdir()) == []
         assert [stage["name"] for stage in record["stages"]] == ["fence", *drill_record.REAL_STAGES]
         assert {"check": "fence", "passed": True, "detail": "the old cluster is fenced: no listener is left"} in (
             record["isolation"]
@@ -220,6 +226,71 @@ def test_a_fence_that_fails_stops_everything(scene: Scene) -> None:
     assert "The stage fence broke: Switch: no such route" in said
     assert scene.log() == ["fence", "after FAIL"]
     assert scene.everything() == before
+
+
+def test_a_standby_is_provisioned_once_that_is_confirmed(scene: Scene) -> None:
+    before = scene.everything()
+    sets = f"""
+- name: Say where it is
+  ansible.builtin.set_fact:
+    qdrant_failover_url: {scene.standby.connection.url}
+"""
+    given = {**scene.hook("provision", sets), **scene.hook("fence"), "qdrant_failover_target": "fresh"}
+    # What is given on the command line would win over what the tasks set.
+    given["qdrant_failover_url"] = None
+    status, said, records = scene.runs("failover", **given)
+    assert (status != 0, records, scene.log()) == (True, [], [])
+    assert "Nobody has confirmed that the target is made by the tasks of provision.yml" in said
+    status, said, records = scene.runs("failover", qdrant_failover_group="nowhere", **given)
+    assert (status != 0, records, scene.log()) == (True, [], [])
+    assert "the target is made by the role qdrant_server on the group nowhere, and nothing was changed" in said
+    assert scene.everything() == before
+    status, said, record = scene.recovers("failover", **given)
+    assert status == 0, said
+    assert (record["verdict"], record["target"]["kind"]) == ("PASS", "fresh")
+    assert [stage["name"] for stage in record["stages"]] == ["prepare", "fence", *drill_record.REAL_STAGES]
+    assert record["stages"][0]["detail"] == "By provision.yml."
+    assert scene.log() == ["provision", "fence"]
+    assert points_of(scene.standby, scene.name) == points_of(scene.home, scene.name)
+
+
+def test_a_standby_that_cannot_be_provisioned_is_a_failure(scene: Scene) -> None:
+    before = scene.everything()
+    hooks = {**scene.hook("provision", FAILS), **scene.hook("fence"), **scene.hook("after")}
+    status, said, record = scene.recovers("failover", qdrant_failover_report_repositories=[], **hooks)
+    assert status != 0
+    assert (record["verdict"], record["failed_stage"]) == ("FAIL", "prepare")
+    assert record["failure"]["detail"] == "Switch: no such route"
+    assert "The stage prepare broke: Switch: no such route" in said
+    assert scene.log() == ["provision", "after FAIL"]
+    assert scene.everything() == before
+    status, said, records = scene.runs("failover", "--check", **hooks)
+    assert (status != 0, records) == (True, [])
+    assert "no such route" in said
+
+
+def test_a_run_that_is_killed_is_on_record_with_the_next_one(scene: Scene) -> None:
+    slow = [{**each, "bandwidth_limit": "64K"} for each in scene.variables("failover")["qdrant_failover_sources"]]
+    given = {**scene.variables("failover"), "qdrant_failover_sources": slow, "qdrant_failover_confirmed": True}
+    given |= {"qdrant_failover_output": str(scene.folder / "killed"), **scene.hook("fence")}
+    command = playbook_command(scene.folder, "failover", given, ())
+    process = subprocess.Popen(command, env=playbook_environment(scene.folder), stdout=subprocess.DEVNULL)
+    wait_for(lambda: scene.name in scene.standby.collections(), "the restore")
+    run = psutil.Process(process.pid)
+    for each in [run, *run.children(recursive=True)]:
+        each.kill()
+    process.wait()
+    assert scene.records(scene.folder / "killed") == []
+    status, said, records = scene.runs("failover", qdrant_failover_confirmed=True, **scene.hook("fence"))
+    assert status == 0, said
+    killed, done = sorted(records, key=lambda record: record["drill_id"])
+    assert (killed["verdict"], killed["failed_stage"]) == ("FAIL", "restore")
+    assert killed["failure"]["code"] == "interrupted"
+    assert f"{scene.name} bears the mark of a restore and serves nobody" in killed["cleanup"][0]["detail"]
+    assert (done["failed_stage"], done["previous"]) == (None, [])
+    assert {each["opened"] for each in done["findings"]} == {killed["drill_id"]}, "open until somebody closes them"
+    assert points_of(scene.standby, scene.name) == points_of(scene.home, scene.name)
+    assert list((scene.folder / "journal").iterdir()) == []
 
 
 def test_users_who_cannot_be_directed_are_a_failure(scene: Scene) -> None:
