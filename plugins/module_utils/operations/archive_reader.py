@@ -60,7 +60,7 @@ class ArchiveReader:
         self.key, self._stored, self._data_keys = key, stored, data_keys
         self._sources, self._health, self._ahead = sources, health or SourceHealth(), ahead
         self._object = VerifiedParts(sources, key, stored, ahead, self._health)
-        self._chunks: PackedChunks | None = None
+        self._packed: PackedChunks | None = None
 
     def __enter__(self) -> ArchiveReader:
         return self
@@ -83,8 +83,8 @@ class ArchiveReader:
 
     def _readers(self) -> Iterator[VerifiedParts | PackedChunks]:
         yield self._object
-        if self._chunks is not None:
-            yield self._chunks
+        if self._packed is not None:
+            yield self._packed
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
         """All bytes, the last of them only when size and SHA-256 are those of the manifest.
@@ -96,7 +96,8 @@ class ArchiveReader:
             return
         expected = plain_facts(self._stored)
         sha256, size = hashlib.sha256(), 0
-        for data in self._read(self._groups()):
+        packs = self._open_packs()
+        for data in self._read(packs, self._groups(packs)):
             sha256.update(data)
             size += len(data)
             if size >= expected[0]:
@@ -113,9 +114,10 @@ class ArchiveReader:
         if "archive" not in self._stored:
             yield from self._parts_from(offset)
             return
-        for group in self._groups():
+        packs = self._open_packs()
+        for group in self._groups(packs):
             if group.start + group.size > offset:
-                [data] = self._read(iter([group]))
+                [data] = self._read(packs, iter([group]))
                 yield data[max(0, offset - group.start) :]
 
     def _parts_from(self, offset: int) -> Iterator[bytes]:
@@ -130,13 +132,16 @@ class ArchiveReader:
             plain = opener.open(data, number) if opener else data
             yield plain[max(0, offset - (number - 1) * plain_part) :]
 
-    def _groups(self) -> Iterator[_Group]:
+    def _open_packs(self) -> PackedChunks:
         packs = read_table(self._sources, self.key, self._stored, self._health)
-        self._chunks = PackedChunks(self._sources, self.key.split("/", 1)[0], packs, self._health)
+        self._packed = PackedChunks(self._sources, self.key.split("/", 1)[0], packs, self._health)
+        return self._packed
+
+    def _groups(self, packed: PackedChunks) -> Iterator[_Group]:
         plain = open_parts(self._object, self._stored, self._data_keys, self.key)
         start = size = 0
         pieces: list[bytes | Chunk] = []
-        for piece in ChunkList(plain, packs, self.key):
+        for piece in ChunkList(plain, packed.packs, self.key):
             pieces.append(piece)
             size += piece.size if isinstance(piece, Chunk) else len(piece)
             if size >= _GROUP:
@@ -145,7 +150,7 @@ class ArchiveReader:
         if pieces:
             yield _Group(start, size, pieces)
 
-    def _read(self, groups: Iterator[_Group]) -> Iterator[bytes]:
+    def _read(self, packed: PackedChunks, groups: Iterator[_Group]) -> Iterator[bytes]:
         """The bytes of each group; while one is used the next ones are read."""
         ahead: deque[Future[bytes]] = deque()
         with ThreadPoolExecutor(self._ahead, thread_name_prefix="chunks") as threads:
@@ -153,18 +158,16 @@ class ArchiveReader:
                 for group in groups:
                     if len(ahead) == self._ahead:
                         yield ahead.popleft().result()
-                    ahead.append(threads.submit(self._bytes_of, group))
+                    ahead.append(threads.submit(_bytes_of, packed, group))
                 while ahead:
                     yield ahead.popleft().result()
             finally:
                 threads.shutdown(wait=True, cancel_futures=True)
 
-    def _bytes_of(self, group: _Group) -> bytes:
-        assert self._chunks is not None, "groups come with their packs"
-        found = self._chunks.read([piece for piece in group.pieces if isinstance(piece, Chunk)])
-        return b"".join(
-            found[piece.pack, piece.offset] if isinstance(piece, Chunk) else piece for piece in group.pieces
-        )
+
+def _bytes_of(packed: PackedChunks, group: _Group) -> bytes:
+    found = packed.read([piece for piece in group.pieces if isinstance(piece, Chunk)])
+    return b"".join(found[piece.pack, piece.offset] if isinstance(piece, Chunk) else piece for piece in group.pieces)
 
 
 def add_served(total: dict[str, dict[str, int]], more: Mapping[str, Mapping[str, int]]) -> None:

@@ -91,7 +91,8 @@ class ChunkedUpload:
 
     def complete(self) -> dict[str, Any]:
         """Wait for the packs, store the table of them, and describe the archive for the manifest."""
-        assert self._list is not None, "finish comes first"
+        if self._list is None:
+            raise AssertionError("finish comes before complete")
         entry = self._list.complete()
         entry["archive"] = {"size": self.size, "sha256": self._sha256.hexdigest()}
         there = [*self._old_packs, *self._writer.finish()]

@@ -31,6 +31,7 @@ class PackedChunks:
     """Reads chunks of one shard archive; several threads may use it.
 
     Attributes:
+        packs: by their numbers.
         served: per source name ``{"parts": n, "bytes": n}``; a part is what one request read.
         damaged: ``{"object", "part", "source", "reason", "served_by"}`` of each pack (one part) that was bad somewhere.
     """
@@ -40,7 +41,8 @@ class PackedChunks:
     ) -> None:
         self.served: dict[str, dict[str, int]] = {}
         self.damaged: list[Json] = []
-        self._sources, self._collection, self._packs, self._health = sources, collection, packs, health
+        self.packs = packs
+        self._sources, self._collection, self._health = sources, collection, health
         self._keys = ChunkKeys(sources)
         self._readers: dict[tuple[str, int], PackReader] = {}
         self._lock = Lock()
@@ -75,7 +77,7 @@ class PackedChunks:
         """Read what ``source`` has right; whether it could be asked."""
         for run in _runs(chunks):
             pack = run[0].pack
-            key = layout.pack_key(self._collection, self._packs[pack].sha256)
+            key = layout.pack_key(self._collection, self.packs[pack].sha256)
             try:
                 found.update(self._read_run(source, key, run))
             except NOT_REACHED as error:
@@ -96,7 +98,7 @@ class PackedChunks:
         data = memoryview(source.get_range(key, start, stop - start))
         if len(data) != stop - start:
             raise DamagedBackup(f"{key} ends before byte {stop}.")
-        reader = self._reader(source, key, self._packs[run[0].pack])
+        reader = self._reader(source, key, self.packs[run[0].pack])
         opened: dict[Place, bytes | memoryview] = {}
         for chunk in run:
             at = chunk.offset - start
@@ -125,7 +127,7 @@ class PackedChunks:
         return reader
 
     def _note_damage(self, pack: int, reasons: dict[str, str], served_by: str | None) -> None:
-        key = layout.pack_key(self._collection, self._packs[pack].sha256)
+        key = layout.pack_key(self._collection, self.packs[pack].sha256)
         with self._lock:
             self.damaged += [
                 {"object": key, "part": 1, "source": name, "reason": reason, "served_by": served_by}
@@ -136,7 +138,7 @@ class PackedChunks:
     def _no_good_copy(self, faults: dict[int, dict[str, str]], reached: bool) -> StoreError | DamagedBackup:
         for pack, reasons in faults.items():
             self._note_damage(pack, reasons, None)
-        keys = [layout.pack_key(self._collection, self._packs[pack].sha256) for pack in faults]
+        keys = [layout.pack_key(self._collection, self.packs[pack].sha256) for pack in faults]
         told = {name: reason for reasons in faults.values() for name, reason in reasons.items()} or self._health.down
         detail = "; ".join(f"{name}: {reason}" for name, reason in told.items())
         if not reached:
