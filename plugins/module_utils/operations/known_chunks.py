@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which chunks the repository has: looked up on disk, so that the memory does not grow with the collection.
 
-A TiB of chunks takes about 1 GiB of a temporary file, which has no name and goes with the process.
+The chunks of a TiB, some 24 million, take 1 to 2 GiB of a temporary file, which has no name and goes with the process.
 """
 
 from __future__ import annotations
