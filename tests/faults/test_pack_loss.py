@@ -67,3 +67,22 @@ def spoil(store: FakeStore, key: str, fate: str) -> None:
         stored.data = stored.data[: len(stored.data) // 2]
     elif fate == "swapped":
         stored.data = stored.data[:14] + stored.data[14:][::-1]
+
+
+def test_a_pack_that_is_damaged_in_two_places_in_two_regions_is_made_up_for() -> None:
+    archive = archive_of({f"f{number}": some_bytes(50_000, number) for number in range(12)})
+    stores = [FakeStore(NOW), FakeStore(NOW)]
+    regions = [store.repository(name) for store, name in zip(stores, ("near", "far"), strict=True)]
+    manifest = store_chunks(regions[0], "20261124T120000Z-000000", (archive,), NOW)
+    for item in list(regions[0].list()):
+        regions[1].put(item.key, regions[0].get(item.key))
+    [pack] = [item.key for item in regions[0].list("docs/packs/")]
+    for store, place in zip(stores, (200, -1), strict=True):
+        stored = store.objects[f"production/{pack}"]
+        changed = bytearray(stored.data)
+        changed[place] ^= 1
+        stored.data = bytes(changed)
+    [shard] = manifest.shards
+    with ArchiveReader(regions, manifest.object_key(shard), shard["object"], {}) as reader:
+        assert b"".join(reader) == archive
+        assert {(each["object"], each["source"]) for each in reader.damaged} >= {(pack, "near")}

@@ -312,3 +312,31 @@ def test_a_prune_keeps_the_keys_of_packs(repository: Repository) -> None:
     limits = PruneLimits(grace=60.0, require_verified=False, max_delete_percent=100.0)
     prune_backups([repository], PruneRequest(["docs"], RetentionPolicy(keep_last=1), limits))
     assert [item.key for item in repository.list(wraps_prefix("docs"))] == keys
+
+
+def test_a_copy_of_encrypted_packs_is_rotated_and_damage_of_a_header_made_up_for(
+    qdrant: Qdrant, repository: Repository, standby: Repository, collection: str
+) -> None:
+    near, far = with_key(repository, KEY), with_key(standby, KEY)
+    manifest = back_up_chunks(qdrant, near, collection)
+    copy_backups(near, [far], [collection], Choice())
+    keys = [item.key for item in repository.list(wraps_prefix(collection))]
+    assert [item.key for item in standby.list(wraps_prefix(collection))] == keys
+    for pack in packs_of([repository], manifest):
+        flip_byte(repository, layout.pack_key(collection, pack), 40)
+    with pytest.raises((DamagedBackup, WrongKey)):
+        restored(qdrant, near, collection, manifest)
+    target = f"{collection}-both"
+    request = RestoreRequest(collection, target=target, backup_id=manifest.backup_id, aliases=[])
+    assert restore([qdrant], [near, far], request)["check"]["points"] == 3000
+
+
+def test_nothing_is_shared_with_what_is_not_encrypted_as_the_repository_now_is(
+    qdrant: Qdrant, repository: Repository, collection: str
+) -> None:
+    back_up_chunks(qdrant, repository, collection)
+    plain = {item.key for item in repository.list(layout.packs_prefix(collection))}
+    made = back_up(qdrant, with_key(repository, KEY), BackupRequest(collection, type="incremental"))
+    assert "is not encrypted as the repository now is" in made["warnings"][0]
+    manifest = read_manifest(repository, collection, made["backup_id"])[0]
+    assert not plain & {layout.pack_key(collection, name) for name in packs_of([repository], manifest)}

@@ -40,7 +40,7 @@ class ContentCutter:
 
     def __init__(self, on_chunk: Sink, wanted: int = WANTED_SIZE) -> None:
         """``wanted``: the size of chunks in bytes, a multiple of 16; raises ``MissingDependency`` without numpy."""
-        self._numpy = _numpy()
+        self._numpy = require_numpy()
         self._on_chunk = on_chunk
         self._wanted = wanted
         self._smallest = int(wanted * _SMALLEST)
@@ -99,7 +99,8 @@ class ContentCutter:
         return last
 
 
-def _numpy() -> ModuleType:
+def require_numpy() -> ModuleType:
+    """The package numpy; raises ``MissingDependency``."""
     try:
         import numpy
     except ImportError as error:

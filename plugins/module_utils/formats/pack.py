@@ -6,10 +6,11 @@
 The magic ``QDRPACK\\x01``, the length of a JSON object (4 bytes, little-endian), that object, then the chunks, each as
 it is or as one zstd frame, whichever is shorter. Where each one stands, the lists of chunks say (``chunk_list``).
 
-The object is empty, or names what the chunks are encrypted with: ``data_key`` (id), its ``wrap`` (``key_wrap``), the
-``cluster`` and ``collection`` that it was made for, and the ``salt`` of this pack (32 random bytes in hex). Each chunk
-is then followed by its tag: AES-256-GCM, a key of the pack's own (HKDF-SHA256 of the data key with the salt), and the
-chunk's offset in the pack (12 bytes, little-endian) as nonce. So a chunk opens at its own place only.
+The object has the ``salt`` of this pack (32 random bytes in hex), so that no two packs are one object, and names what
+the chunks are encrypted with, if they are: ``data_key`` (id), its ``wrap`` (``key_wrap``), and the ``cluster`` and
+``collection`` that it was made for. Each chunk is then followed by its tag: AES-256-GCM, a key of the pack's own
+(HKDF-SHA256 of the data key with the salt), and the chunk's offset in the pack (12 bytes, little-endian) as nonce. So
+a chunk opens at its own place only.
 """
 
 from __future__ import annotations
@@ -70,10 +71,10 @@ class PackKey:
 class PackBuilder:
     """Fills one pack: ``add`` chunks, then ``finish``. ``size``: bytes so far."""
 
-    def __init__(self, key: PackKey | None = None, salt: bytes = b"") -> None:
-        """``salt``: 32 random bytes, with a ``key``."""
+    def __init__(self, salt: bytes, key: PackKey | None = None) -> None:
+        """``salt``: 32 random bytes; ``key``: None to store chunks as they are."""
         self.overhead = TAG_SIZE if key is not None else 0
-        header = canonical(key.header(salt) if key is not None else {})
+        header = canonical(key.header(salt) if key is not None else {"salt": salt.hex()})
         self._data = bytearray(MAGIC + len(header).to_bytes(_LENGTH_SIZE, "little") + header)
         self._cipher = _Cipher(key.secret, salt) if key is not None else None
         self._compressor = zstandard().ZstdCompressor(level=_LEVEL, write_content_size=True)
@@ -115,7 +116,7 @@ class PackReader:
     def __init__(self, header: Json, secret: bytes, what: str) -> None:
         """``header``: as ``read_header`` gave it; ``secret``: its data key, nothing where it is not encrypted."""
         self._what = what
-        self._cipher = _Cipher(secret, bytes.fromhex(header["salt"])) if header else None
+        self._cipher = _Cipher(secret, bytes.fromhex(header["salt"])) if "data_key" in header else None
 
     def open(self, chunk: Chunk, data: bytes | memoryview) -> bytes | memoryview:
         """The bytes of a chunk from the stored ones, proved. Raises ``DamagedBackup``."""
@@ -139,14 +140,14 @@ def read_header(data: bytes, what: str) -> Json:
         header = json.loads(data[start : start + size])
     except (ValueError, RecursionError) as error:
         raise DamagedBackup(f"The header of {what} is not JSON.", _HINT) from error
-    if header:
+    if not isinstance(header, dict) or "data_key" in header:
         _check(header, what)
     return dict(header)
 
 
 def key_context_of(header: Mapping[str, Any]) -> dict[str, str] | None:
     """What the data key of a pack was made for, None where it is not encrypted."""
-    if not header:
+    if "data_key" not in header:
         return None
     return log_key_context(header["cluster"], header["collection"], KEY_OWNER, header["data_key"])
 

@@ -86,7 +86,10 @@ def held_packs(destination: Repository, manifest: Manifest) -> set[str]:
     if newest is None:
         return set()
     there = listed_packs(destination, collection)
-    packs = packs_of([destination], newest).values()
+    try:
+        packs = packs_of([destination], newest).values()
+    except DamagedBackup:
+        return set()
     keys = {layout.pack_key(collection, pack.sha256): pack.size for pack in packs}
     return {key for key, size in keys.items() if there.get(key) == size}
 

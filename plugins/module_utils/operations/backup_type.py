@@ -11,8 +11,9 @@ from ..errors import DamagedManifest, ObjectNotFound
 from ..formats import layout
 from ..stores.repository import Repository
 from .catalogue import committed_ids, read_manifest
+from .share import INCREMENTAL
 
-FULL, INCREMENTAL, AUTO = "full", "incremental", "auto"
+FULL, AUTO = "full", "auto"
 TYPES = (FULL, INCREMENTAL, AUTO)
 
 

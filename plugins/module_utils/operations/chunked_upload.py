@@ -88,6 +88,8 @@ class ChunkedUpload:
         for piece in encode(iter(lambda: self._records.read(_SPOOL_IN_MEMORY), b""), self.size):
             self._list.write(piece)
         self._list.finish()
+        self._records.close()
+        self._known.close()
 
     def complete(self) -> dict[str, Any]:
         """Wait for the packs, store the table of them, and describe the archive for the manifest."""

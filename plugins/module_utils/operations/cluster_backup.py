@@ -20,6 +20,7 @@ from ..errors import DrError, IncompleteBackup, ObjectNotFound
 from ..formats import layout
 from ..formats.backup_plan import plan_shares, shards_of
 from ..formats.manifest import Manifest
+from ..formats.sealed import plain_facts
 from ..formats.shares import assemble
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
@@ -127,7 +128,7 @@ def store_share(
                 repository.delete([*keys, *map(layout.pack_table_key, keys)])
                 run.forget()
         raise
-    size = sum(entry["object"]["size"] for entry in share["shards"])
+    size = sum(plain_facts(entry["object"])[0] for entry in share["shards"])
     return {"collection": collection, "backup_id": backup_id, "shards": run.task.shards, "size": size} | {
         "warnings": run.warnings,
         "leftovers_removed": removed,

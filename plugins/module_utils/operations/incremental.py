@@ -12,27 +12,36 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from ..errors import DrError
+from ..errors import DrError, EncryptionRefused, ObjectNotFound
 from ..formats import layout
 from ..formats.chunk_list import Chunk, ChunkList
+from ..formats.content_cuts import require_numpy
+from ..formats.key_wrap import master_key_of
 from ..formats.manifest import Manifest
+from ..formats.pack import PackKey
 from ..formats.pack_table import Pack
 from ..formats.sealed import open_parts
+from ..formats.verification import CONTENT, GOOD_RESULTS
 from ..stores.repository import Repository
 from .backup_objects import listed_packs, newest_incremental, read_table
 from .chunked_upload import Before, ChunkedObjects
 from .data_keys import open_data_keys
 from .pack_keys import new_pack_key
+from .verification_record import read_record
 from .verified_parts import VerifiedParts
 
 
 def chunked_objects(repository: Repository, collection: str, now: datetime, warnings: list[str]) -> ChunkedObjects:
     """Where the shards of an incremental backup go; what cannot be read of the one before is stored anew, and said.
 
-    ``now``: aware. Raises what a key or a key service raises, and StoreError.
+    ``now``: aware. Raises what a key or a key service raises, StoreError, and ``MissingDependency``.
     """
+    require_numpy()
     key = new_pack_key(repository, collection, now)
     base = newest_incremental(repository, collection)
+    if base is not None and (doubt := _unusable(repository, base, key)) is not None:
+        warnings.append(f"all of {collection} is stored anew: {doubt}")
+        base = None
     there = listed_packs(repository, collection) if base else {}
 
     def before(shard: int) -> Before | None:
@@ -49,6 +58,21 @@ def chunked_objects(repository: Repository, collection: str, now: datetime, warn
         return Before(packs, _present(pieces, packs, there, collection))
 
     return ChunkedObjects(repository, collection, key, before)
+
+
+def _unusable(repository: Repository, base: Manifest, key: PackKey | None) -> str | None:
+    """Why a backup that is stored now must not name the chunks of ``base``; None where it may."""
+    encrypted_with = {master_key_of(wrap) for wrap in base.data_keys.values()}
+    if encrypted_with != ({master_key_of(key.wrap)} if key is not None else set()):
+        return f"backup {base.backup_id} is not encrypted as the repository now is"
+    try:
+        repository.verify_encryption(repository.head(base.object_key(base.shards[0])))
+    except (EncryptionRefused, ObjectNotFound) as error:
+        return error.detail
+    known = read_record(repository, base.collection, base.backup_id).levels.get(CONTENT)
+    if known is not None and known["result"] not in GOOD_RESULTS:
+        return f"backup {base.backup_id} was found {known['result']} when it was verified"
+    return None
 
 
 def _pieces(

@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from ..formats.chunk_list import Chunk
 
 # Of pages that are kept in memory, in KiB.
 _CACHE_KIB = 16 * 1024
 _AT_ONCE = 1000
+_SCRIPT = f"""
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+PRAGMA cache_size = -{_CACHE_KIB};
+CREATE TABLE chunks (sha256 BLOB PRIMARY KEY, pack INTEGER, at INTEGER, stored INTEGER) WITHOUT ROWID;
+"""
+_FIND = "SELECT pack, at, stored FROM chunks WHERE sha256 = ?"
+_INSERT = "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?)"
 
 
 class Stored(NamedTuple):
@@ -34,17 +42,16 @@ class KnownChunks:
     def __init__(self) -> None:
         # An empty name is a temporary file.
         self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        self._database.execute(
-            "CREATE TABLE chunks (sha256 BLOB PRIMARY KEY, pack INTEGER, at INTEGER, stored INTEGER) WITHOUT ROWID"
-        )
+        self._do(lambda: self._database.executescript(_SCRIPT))
 
     def __enter__(self) -> KnownChunks:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget everything."""
         self._database.close()
 
     def learn(self, pieces: Iterable[bytes | Chunk]) -> None:
@@ -63,12 +70,16 @@ class KnownChunks:
 
     def find(self, sha256: bytes) -> Stored | None:
         """Where a chunk is, None for one that is not known."""
-        row = self._database.execute("SELECT pack, at, stored FROM chunks WHERE sha256 = ?", (sha256,)).fetchone()
-        return Stored(*row) if row else None
+        rows = self._do(lambda: self._database.execute(_FIND, (sha256,)).fetchall())
+        return Stored(*rows[0]) if rows else None
 
     def _insert(self, rows: list[tuple[bytes, int, int, int]]) -> None:
+        self._do(lambda: self._database.executemany(_INSERT, rows))
+        rows.clear()
+
+    @staticmethod
+    def _do(work: Callable[[], Any]) -> Any:
         try:
-            self._database.executemany("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?)", rows)
+            return work()
         except sqlite3.Error as error:
             raise OSError(errno.ENOSPC, str(error)) from error
-        rows.clear()

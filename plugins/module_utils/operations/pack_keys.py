@@ -12,7 +12,8 @@ from ..formats.pack import KEY_OWNER, PackKey
 from ..stores.master_keys import key_ring
 from ..stores.repository import Repository
 from .data_keys import new_log_key
-from .wal_keys import key_of
+from .key_records import write_record
+from .wal_keys import contexts, key_of, read_wraps
 
 
 def new_pack_key(repository: Repository, collection: str, now: datetime) -> PackKey | None:
@@ -29,3 +30,18 @@ def new_pack_key(repository: Repository, collection: str, now: datetime) -> Pack
     record = KeyRecord(context, {made.id: [made.wrap]})
     repository.put(key_of(context), record.dump(), content_type="application/json")
     return PackKey(made.id, made.secret, made.wrap, cluster, collection)
+
+
+def bring_pack_keys(source: Repository, destination: Repository, collection: str) -> None:
+    """Add to the records of the destination all wraps of pack keys that the source has.
+
+    A pack opens by the wrap in its header as long as that master key is there; a rotation finds keys by their records.
+    The caller holds the lock of the collection.
+    """
+    for context in contexts(source, collection):
+        if context["replica"] != KEY_OWNER:
+            continue
+        there, wanted = read_wraps(destination, context), read_wraps(source, context)
+        if there.lacks(wanted):
+            there.take(wanted)
+            write_record(destination, key_of(context), there)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Any
 
-from ..errors import DamagedBackup, ObjectNotFound, StoreError, StoreUnreachable
+from ..errors import DamagedBackup, DamagedManifest, ObjectNotFound, StoreError, StoreUnreachable, WrongKey
 from ..formats import layout
 from ..formats.chunk_list import Chunk
 from ..formats.pack import HEADER_AT_MOST, PackReader, key_context_of, read_header
@@ -44,7 +44,9 @@ class PackedChunks:
         self.packs = packs
         self._sources, self._collection, self._health = sources, collection, health
         self._keys = ChunkKeys(sources)
-        self._readers: dict[tuple[str, int], PackReader] = {}
+        self._readers: dict[tuple[str, str], PackReader] = {}
+        self._wrong: WrongKey | None = None
+        self._told: set[tuple[int, str]] = set()
         self._lock = Lock()
 
     def read(self, chunks: Sequence[Chunk]) -> dict[Place, bytes | memoryview]:
@@ -52,6 +54,7 @@ class PackedChunks:
 
         Raises:
             DamagedBackup: no source has a good copy; names the pack and the reason of each source.
+        WrongKey: no key opens a pack.
             StoreUnreachable: no source could be asked at all.
         """
         found: dict[Place, bytes | memoryview] = {}
@@ -79,12 +82,12 @@ class PackedChunks:
             pack = run[0].pack
             key = layout.pack_key(self._collection, self.packs[pack].sha256)
             try:
-                found.update(self._read_run(source, key, run))
+                self._read_run(source, key, run, found)
             except NOT_REACHED as error:
                 self._health.failed(source, key, error)
                 faults.setdefault(pack, {})[source.name] = error.detail
                 return False
-            except (ObjectNotFound, DamagedBackup, StoreError) as error:
+            except (DamagedBackup, DamagedManifest, StoreError) as error:
                 self._health.answered(source)
                 missing = isinstance(error, ObjectNotFound)
                 faults.setdefault(pack, {})[source.name] = "the object is missing" if missing else error.detail
@@ -93,49 +96,65 @@ class PackedChunks:
                 self._note_damage(pack, faults.pop(pack, {}), source.name)
         return True
 
-    def _read_run(self, source: Repository, key: str, run: Sequence[Chunk]) -> dict[Place, bytes | memoryview]:
+    def _read_run(
+        self, source: Repository, key: str, run: Sequence[Chunk], found: dict[Place, bytes | memoryview]
+    ) -> None:
+        """Add the chunks to ``found`` that are right; raises for the first one that is not."""
         start, stop = run[0].offset, max(chunk.offset + chunk.stored for chunk in run)
         data = memoryview(source.get_range(key, start, stop - start))
-        if len(data) != stop - start:
-            raise DamagedBackup(f"{key} ends before byte {stop}.")
         reader = self._reader(source, key, self.packs[run[0].pack])
-        opened: dict[Place, bytes | memoryview] = {}
+        damage: DamagedBackup | None = None
         for chunk in run:
             at = chunk.offset - start
-            opened[chunk.pack, chunk.offset] = reader.open(chunk, data[at : at + chunk.stored])
+            try:
+                found[chunk.pack, chunk.offset] = reader.open(chunk, data[at : at + chunk.stored])
+            except DamagedBackup as error:
+                damage = damage or error
         with self._lock:
             count = self.served.setdefault(source.name, {"parts": 0, "bytes": 0})
             count["parts"] += 1
             count["bytes"] += len(data)
-        return opened
+        if damage is not None:
+            raise damage
 
     def _reader(self, source: Repository, key: str, pack: Pack) -> PackReader:
         if not pack.overhead:
             return PackReader({}, b"", key)
-        name = (source.name, int(pack.sha256[:16], 16))
+        name = (source.name, pack.sha256)
         with self._lock:
             reader = self._readers.get(name)
         if reader is None:
             header = read_header(source.get_range(key, 0, min(pack.size, HEADER_AT_MOST)), key)
-            context = key_context_of(header)
-            secret = self._keys.open(header["wrap"], context) if context is not None else b""
-            reader = PackReader(header, secret, key)
+            reader = PackReader(header, self._secret(header, key), key)
             with self._lock:
                 if len(self._readers) >= _MOST_READERS:
                     self._readers.clear()
                 self._readers[name] = reader
         return reader
 
+    def _secret(self, header: Json, key: str) -> bytes:
+        """The data key that a header names. What it says may be damaged: then it opens for nobody."""
+        context = key_context_of(header)
+        if context is None:
+            raise DamagedBackup(f"{key} is not encrypted, and its table says that it is.")
+        try:
+            return self._keys.open(header["wrap"], context)
+        except WrongKey as error:
+            self._wrong = self._wrong or error
+            raise DamagedBackup(error.detail, error.hint) from error
+
     def _note_damage(self, pack: int, reasons: dict[str, str], served_by: str | None) -> None:
         key = layout.pack_key(self._collection, self.packs[pack].sha256)
         with self._lock:
-            self.damaged += [
-                {"object": key, "part": 1, "source": name, "reason": reason, "served_by": served_by}
-                for name, reason in reasons.items()
-                if name not in self._health.down
-            ]
+            for name, reason in reasons.items():
+                if name not in self._health.down and (pack, name) not in self._told:
+                    self._told.add((pack, name))
+                    told = {"object": key, "part": 1, "source": name, "reason": reason, "served_by": served_by}
+                    self.damaged.append(told)
 
-    def _no_good_copy(self, faults: dict[int, dict[str, str]], reached: bool) -> StoreError | DamagedBackup:
+    def _no_good_copy(self, faults: dict[int, dict[str, str]], reached: bool) -> StoreError | DamagedBackup | WrongKey:
+        if self._wrong is not None:
+            return self._wrong
         for pack, reasons in faults.items():
             self._note_damage(pack, reasons, None)
         keys = [layout.pack_key(self._collection, self.packs[pack].sha256) for pack in faults]

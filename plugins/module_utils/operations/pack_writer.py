@@ -53,7 +53,7 @@ class PackWriter:
         Raises what an earlier pack could not be sent for.
         """
         if self._builder is None:
-            self._builder = PackBuilder(self._key, os.urandom(SALT_SIZE) if self._key is not None else b"")
+            self._builder = PackBuilder(os.urandom(SALT_SIZE), self._key)
         number = self._number
         offset, stored = self._builder.add(chunk)
         if self._builder.size >= PACK_SIZE:

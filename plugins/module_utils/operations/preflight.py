@@ -9,6 +9,7 @@ from typing import Any
 
 from ..formats.collection_config import is_custom_sharded, vector_differences
 from ..formats.manifest import Manifest
+from ..formats.sealed import plain_facts
 from ..formats.shard_keys import scattered, shards_by_key
 from ..stores.node_files import free_bytes, used_bytes
 from ..stores.qdrant import Qdrant
@@ -49,7 +50,7 @@ def preflight(
     if compare:
         reasons += _shape_reasons(qdrant, manifest, target)
     if storage_path is not None:
-        reasons += space_reasons(storage_path, [shard["object"]["size"] for shard in manifest.shards], target)
+        reasons += space_reasons(storage_path, [plain_facts(shard["object"])[0] for shard in manifest.shards], target)
     return reasons
 
 

@@ -75,7 +75,10 @@ class PruneReport:
             "removed": sum(len(entry["removed"]) for entry in self.pruned),
             "bytes": freed,
             "monthly_saving": None if self.price is None else round(freed / 1e9 * self.price, 2),
-            "changed": any(entry["removed"] or entry["swept"] or entry["wal"]["objects"] for entry in self.pruned),
+            "changed": any(
+                entry["removed"] or entry["swept"] or entry["wal"]["objects"] or entry["packs"]["objects"]
+                for entry in self.pruned
+            ),
             "seconds": round(self.seconds, 3),
         }
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -40,6 +41,9 @@ from .snapshot_store import store_snapshot
 from .snapshot_stream import read_file, read_http
 
 _SNAPSHOTS_TRIED = 3
+# Seconds.
+_SHOWN_EVERY = 300.0
+INCREMENTAL = "incremental"
 # Seconds; more than this makes ids and windows misleading.
 _CLOCK_TOLERANCE = 60.0
 
@@ -169,7 +173,7 @@ class ShareRun:
         return f"{self.collection}/{self._key_of(shard)}"
 
     def _key_of(self, shard: int) -> str:
-        kind = layout.CHUNKS if self.request.type == "incremental" else layout.SNAPSHOT
+        kind = layout.CHUNKS if self.request.type == INCREMENTAL else layout.SNAPSHOT
         return layout.shard_key(self.task.backup_id, shard, self.task.attempt, kind)
 
     def _compare_clocks(self) -> None:
@@ -254,14 +258,25 @@ class ShareRun:
         if self.request.snapshots_path:
             path = snapshot_file(self.request.snapshots_path, self.collection, snapshot["name"])
         pieces = read_file(path) if path else read_http(self.qdrant, self.collection, snapshot["name"])
+        if self.request.type == INCREMENTAL:
+            pieces = self._showing_activity(pieces)
         with self._chunked() as chunked:
             archives, objects = store_snapshot(
                 pieces, snapshot, self.repository, self.object_key, shards, acks, self.data_key, chunked
             )
         return archives, objects, "file" if path else "http"
 
+    def _showing_activity(self, pieces: Iterator[memoryview]) -> Iterator[memoryview]:
+        """Write the marker now and then: where most chunks are known, nothing else shows that somebody is at work."""
+        shown = time.monotonic()
+        for piece in pieces:
+            if time.monotonic() - shown > _SHOWN_EVERY:
+                self.marker.write()
+                shown = time.monotonic()
+            yield piece
+
     def _chunked(self) -> AbstractContextManager[ChunkedObjects | None]:
-        if self.request.type != "incremental":
+        if self.request.type != INCREMENTAL:
             return nullcontext()
         from .incremental import chunked_objects
 

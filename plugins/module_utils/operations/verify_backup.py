@@ -188,10 +188,13 @@ def _find_objects(reading: BackupReading, health: SourceHealth) -> None:
     regions = [copy.region for copy in reading.alike]
     try:
         reading.objects = list(objects_of(regions, reading.manifest, health))
-    except (DamagedBackup, StoreUnreachable) as error:
+    except StoreUnreachable as error:
+        for copy in reading.alike:
+            copy.unreached = error.detail
+    except DamagedBackup as error:
         reading.objects = list(shard_objects(reading.manifest))
         for copy in reading.alike:
-            copy.found(reading.manifest_key, CONTENT, f"its packs are not known: {error.detail}")
+            copy.found(reading.manifest_key, DIGEST, f"the packs that it needs are not known: {error.detail}")
 
 
 def _look_at_objects(

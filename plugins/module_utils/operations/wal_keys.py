@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 from ..errors import IntegrityError, ObjectExists, WrongKey
+from ..formats.canonical import canonical
 from ..formats.key_wrap import KeyRecord, log_key_context
 from ..formats.wal_chunk_header import ChunkHeader
 from ..formats.wal_layout import parse_wraps_key, wraps_key, wraps_prefix
@@ -52,7 +53,7 @@ class ChunkKeys:
 
     def open(self, wrap: dict[str, Any], context: Context) -> bytes:
         """The data key in a wrap that was made for ``context``; raises as ``require``."""
-        name = tuple(context.values())
+        name = (*context.values(), canonical(wrap).decode())
         with self._lock:
             if name not in self._opened:
                 self._opened[name] = self._open(wrap, context)

@@ -16,8 +16,8 @@ from ..errors import ObjectNotFound, StoreUnreachable
 from .location import ClientEncryption
 from .repository import Repository
 
-# What holds the data: shard archives, and chunks of the log.
-_DATA = (".snapshot", ".wal")
+# What holds the data: shard archives, or what they are made of, and chunks of the log.
+_DATA = (".snapshot", ".chunks", ".packs", ".pack", ".wal")
 
 
 class LostRegion(Repository):

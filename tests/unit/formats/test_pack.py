@@ -35,7 +35,7 @@ CHUNKS = st.lists(
 
 
 def packed(data: list[bytes], key: PackKey | None) -> tuple[bytes, list[Chunk]]:
-    builder = PackBuilder(key, SALT if key else b"")
+    builder = PackBuilder(SALT, key)
     chunks = []
     for each in data:
         offset, stored = builder.add(each)
@@ -89,7 +89,7 @@ def test_what_compresses_is_compressed_and_what_does_not_is_hardly_tried(monkeyp
     text = b"the same words again and again. " * 2000
     _pack, [chunk] = packed([text], None)
     assert chunk.stored < len(text) / 20
-    builder = PackBuilder()
+    builder = PackBuilder(SALT)
     tried: list[int] = []
     compress = builder._compressor.compress
 
