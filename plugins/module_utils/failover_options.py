@@ -141,7 +141,7 @@ def _drill(params: Json, name: str, source: Sequence[Qdrant], now: datetime, ans
     unset = {option: spec.get("default") for option, spec in DRILL_SPEC.items()}
     request = drill_request({**unset, **given}, now, ansible_version)
     if goes_home:
-        return replace(request, checks=replace(request.checks, source=source[0], quiet=True))
+        return replace(request, checks=replace(request.checks, source=source[0], quiet=True, compared=True))
     return request
 
 

@@ -14,7 +14,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import NotFenced, QdrantError, TargetExists
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import (
+    InvalidInput,
+    NotFenced,
+    QdrantError,
+    TargetExists,
+)
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import drill_record
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.drill_kind import FAILBACK, FAILOVER
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.sla import parse_level
@@ -278,6 +283,23 @@ def test_the_old_cluster_is_no_target(scene: Scene) -> None:
     assert scene.everything() == before
 
 
+def test_an_alias_that_two_backups_recorded_is_refused_before_anything_happens(scene: Scene) -> None:
+    """As before and after a switch from one collection to the other."""
+    alias = f"{scene.names[0]}-live"
+    switch = [
+        {"delete_alias": {"alias_name": alias}},
+        {"create_alias": {"collection_name": scene.names[1], "alias_name": alias}},
+    ]
+    scene.home.update_aliases(switch)
+    back_up(scene.home, scene.repository, BackupRequest(scene.names[1]))
+    before_it = scene.everything()
+    request = FailoverRequest(FAILOVER, scene.drills(), PROVED)
+    with pytest.raises(InvalidInput, match=f"the same alias: {alias}") as refusal:
+        plan_failover([scene.standby], [scene.repository], request)
+    assert "recover the others by themselves" in refusal.value.hint
+    assert scene.everything() == before_it
+
+
 def test_the_time_ends_when_users_are_directed(scene: Scene) -> None:
     records = scene.fails_over()
     later = datetime.now(timezone.utc) + timedelta(seconds=50)
@@ -386,6 +408,24 @@ def test_a_write_to_the_standby_keeps_home_from_serving(away: Scene) -> None:
     records = away.fails_back(save=False)
     assert [record["failed_stage"] for record in records] == ["publish", "verify"]
     assert "digest" in records[1]["failure"]["detail"]
+    assert not {f"{name}-live" for name in away.names} & {*away.home.aliases()}
+
+
+def test_home_does_not_serve_where_the_standby_cannot_be_compared(away: Scene) -> None:
+    """It answers, but for the points: nothing proves that all of them came home."""
+
+    class Mute(Qdrant):
+        def scroll(self, *_args: Any, **_named: Any) -> Any:
+            raise QdrantError("too many requests", "")
+
+    for name in away.names:
+        away.home.delete_collection(name)
+    mute = Mute(away.standby.connection)
+    drills = away.drills(checks=CheckRequest(mute, quiet=True, compared=True), target_kind="home")
+    request = FailoverRequest(FAILBACK, drills, NO_WORD, [mute], True)
+    records = [drill_record.check(record) for record in fail_over([away.home], [away.other], request)]
+    assert {record["verdict"] for record in records} == {"FAIL"}
+    assert integrity(records[0])["digest"] is False
     assert not {f"{name}-live" for name in away.names} & {*away.home.aliases()}
 
 

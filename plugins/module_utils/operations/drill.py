@@ -9,6 +9,7 @@ breaks ends the drill, but for the cleaning up, and its record says so.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,7 +39,6 @@ from .drill_journal import Journal
 from .drill_regions import DrillRegion, drill_regions, is_archived
 from .drill_scratch import Scratch, scratch_name
 from .drills import coverage_with
-from .fresh_id import fresh_id
 from .moment import MomentRequest
 from .restore import RestoreRun
 from .restore_plan import RestorePlan, RestoreRequest, plan_restore
@@ -169,7 +169,8 @@ class DrillRun:
         self.sources = [region.repository for region in regions]
         self.collection = request.collection
         declared = request.declaration
-        self.drill_id = fresh_id(declared.at)
+        # All of a run are declared at one time.
+        self.drill_id = layout.new_backup_id(declared.at, secrets.token_hex(3))
         cluster = regions[0].repository.location.cluster
         self.record = new_record(self.drill_id, cluster, self.collection, declared, request.sla, request.facts)
         self.record["versions"]["ansible"] = request.ansible_version
@@ -312,7 +313,7 @@ class DrillRun:
         """Measure everything, then judge."""
         plan, _request = self._planned()
         asked = self.request.checks
-        if any(check["check"] == "source" for check in self.record["isolation"]):
+        if not asked.compared and any(check["check"] == "source" for check in self.record["isolation"]):
             # It did not answer then, and each further question would wait as long again.
             asked = replace(asked, source=None, quiet=False)
         self.checks = DrillChecks(self.nodes, plan.target, plan, asked)

@@ -46,6 +46,7 @@ class CheckRequest:
     ``source``: a node of production, to take live facts from. ``quiet``: nothing was written there since the failure,
     so that everything must be equal. ``expect_digest``: of the points at the moment of the restore. ``tolerance``: how
     far recall may be below what was recorded (1 is all of it). ``latency``: seconds of the first query, None: any.
+    ``compared``: a source that cannot be compared with is a fault, since nothing else proves what it has.
     """
 
     source: Qdrant | None = None
@@ -53,6 +54,7 @@ class CheckRequest:
     expect_digest: str | None = None
     tolerance: float = 0.01
     latency: float | None = None
+    compared: bool = False
 
 
 class DrillChecks:
@@ -115,6 +117,8 @@ class DrillChecks:
         expected = self.request.expect_digest
         if expected is None and self.request.source is not None and self.request.quiet:
             expected = self._live(lambda source: collection_digest(source, self.collection)[1])
+            if expected is None and self.request.compared:
+                return _check("digest", None, None, False, "the source did not say what its points are.")
         parts = sum(len(shard["object"]["parts"]) for shard in self.plan.manifest.shards)
         proved = f"all {parts} parts of the archives matched the SHA-256 that the manifest has of them"
         if expected is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..errors import InvalidInput
 from ..formats.drill_words import visible
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
@@ -34,12 +35,27 @@ def plan_failover(nodes: list[Qdrant], regions: Sequence[Repository], request: F
         if not request.saves:
             run.locate()
         plans.append(run.outlook())
+    _refuse_shared_aliases(plans)
     lines = announcement(request, [node.connection.url for node in nodes], regions, plans)
     return {
         "names": [each.collection for each in request.drills],
         "collections": plans,
         "announcement": [visible(line) for line in lines],
     }
+
+
+def _refuse_shared_aliases(plans: Sequence[Json]) -> None:
+    """An alias that two backups recorded, as before and after a switch, can point to one of them only."""
+    claims: dict[str, list[str]] = {}
+    for plan in plans:
+        for alias in plan["aliases"]:
+            claims.setdefault(alias, []).append(plan["collection"])
+    shared = [f"{alias} ({', '.join(names)})" for alias, names in sorted(claims.items()) if len(names) > 1]
+    if shared:
+        raise InvalidInput(
+            f"Several collections would get the same alias: {'; '.join(shared)}.",
+            "Name in collections only the one that users are to be served from, and recover the others by themselves.",
+        )
 
 
 def announcement(

@@ -109,6 +109,7 @@ class ShareRun:
         self.marker = marker
         self.data_key: DataKey | None = None
         self.points_before = 0
+        self.shard_points: dict[int, int | None] = {}
         self.snapshots: list[str] = []
         self.warnings: list[str] = []
 
@@ -214,6 +215,8 @@ class ShareRun:
             acks = ack_indexes(self.request.storage_path, self.collection) if self.request.storage_path else None
             # After the acks: where the log then ends at them, nothing was written between this count and the snapshot.
             self.points_before = self.qdrant.count(self.collection)
+            seen = self.qdrant.collection_cluster(self.collection)["local_shards"]
+            self.shard_points = {shard["shard_id"]: shard.get("points_count") for shard in seen}
             started = iso(self.now())
             snapshot = self._take_snapshot(shards)
             finished = iso(self.now())
@@ -298,7 +301,7 @@ class ShareRun:
             "shard_key": local.get("shard_key"),
             "node": self.task.node,
             "peer_id": facts["peer_id"],
-            "points": local.get("points_count"),
+            "points": self.shard_points.get(archive.shard),
             "window": {"started": snapshot["started"], "finished": snapshot["finished"]},
             "wal": {"first": archive.wal.first, "last": archive.wal.last, "first_found_by": archive.wal.found_by},
             "object": {
