@@ -50,7 +50,7 @@ options:
   state:
     description:
       - V(recovered) recovers, checks and sets aliases. It needs O(sources) and O(sla).
-      - V(concluded) judges O(records) after users were directed to the target, and touches nothing.
+      - V(concluded) judges O(records) after users were directed to the target, and touches nothing but O(journal).
     type: str
     choices: [recovered, concluded]
     default: recovered
@@ -243,6 +243,7 @@ failure:
 """
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -250,6 +251,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec import QDRANT_REQUIRED_BY, QDRANT_SPEC
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.failover_options import FAILOVER_SPEC, failover_of
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill_journal import note_concluded
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.failover import conclude, fail_over
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.failover_plan import plan_failover
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
@@ -259,6 +261,8 @@ def run(params: dict[str, Any], check_mode: bool, now: datetime, ansible_version
     """Recover or conclude as the options say."""
     if params["state"] == "concluded":
         records = conclude(params["records"], params["hook"], params["broke"], params["min_copies"], now)
+        if params["journal"] and not check_mode:
+            note_concluded(Path(params["journal"]), records)
         return {"changed": False, "records": records}
     with failover_of(params, now, ansible_version) as (nodes, regions, request):
         if check_mode:

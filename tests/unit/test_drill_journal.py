@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations imp
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill_journal import (
     Journal,
     close_journals,
+    note_concluded,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from tests import made_drills
@@ -83,3 +85,12 @@ def test_what_is_no_journal_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("[")
     assert closed(tmp_path) == []
     assert closed(tmp_path / "none") == []
+
+
+def test_a_journal_has_what_was_concluded_and_only_where_there_is_one(tmp_path: Path) -> None:
+    journal = tmp_path / "20261122T020000Z-a1b2c3.json"
+    journal.write_text(json.dumps({"process": {"pid": 1}, "record": {"drill_id": journal.stem, "verdict": "PASS"}}))
+    concluded = {"drill_id": journal.stem, "verdict": "FAIL"}
+    note_concluded(tmp_path, [concluded, {"drill_id": "20261122T020000Z-ffffff", "verdict": "PASS"}])
+    assert json.loads(journal.read_text()) == {"process": {"pid": 1}, "record": concluded}
+    assert list(tmp_path.iterdir()) == [journal]

@@ -69,6 +69,14 @@ class Journal:
         write_file(self._path, canonical({**self._facts, "record": record}), 0o600)
 
 
+def note_concluded(folder: Path, records: Sequence[Json]) -> None:
+    """Let the journals of these records, where there are any, have them as they are now."""
+    for record in records:
+        path = folder / f"{record['drill_id']}.json"
+        with suppress(OSError, ValueError, FileError):
+            write_file(path, canonical({**json.loads(path.read_bytes()), "record": record}), 0o600)
+
+
 def close_journals(folder: Path, node: Qdrant, cluster: str | None = None, dry: bool = False) -> Iterator[Json]:
     """The whole records of the drills in ``folder`` whose process has ended, oldest first; ``cluster``: only of this.
 
