@@ -182,10 +182,17 @@ def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, t
     lay_out(tmp_path)
     given = variables(tmp_path)
     repository, api_key = given.pop("qdrant_agent_repository"), given.pop("qdrant_agent_api_key")
-    backup = {"storage_path": "/s", "snapshots_path": "/n", "keep_on_node": True, "probes": 3}
+    backup = {"storage_path": "/s", "snapshots_path": "/n", "keep_on_node": True, "probes": 3, "type": "auto"}
     here = QdrantConnection("http://localhost:6333", api_key, False, "/ca", "/cert", "/key", 5.0, 60.0)
     hosts = "groups['all'] | map('regex_replace', '(.+)', 'http://\\1:6333')"
-    own = {**dataclasses.asdict(here), **backup, "repository": repository, "collections": ["docs"], "max_age": "3h"}
+    own = {
+        **dataclasses.asdict(here),
+        **backup,
+        "repository": repository,
+        "collections": ["docs"],
+        "max_age": "3h",
+        "full_every": "7d",
+    }
     own |= {"nodes": f"{{{{ dict(groups['all'] | zip({hosts})) }}}}"}
     own |= {
         "require_bucket_check": True,
@@ -198,7 +205,7 @@ def test_the_schedule_of_the_role_qdrant_backup_installs_the_agent(host: Path, t
     assert status == 0, output
     config = read_config(str(tmp_path / "etc" / "config.json"), environment={})
     assert (config.qdrant, config.nodes) == (here, {"localhost": here})
-    assert (config.collections, config.backup) == (["docs"], {**backup, "max_age": 3 * 3600})
+    assert (config.collections, config.backup) == (["docs"], {**backup, "max_age": 3 * 3600, "full_every": 7 * 86400})
     assert (config.wait_for_transfers, config.require_bucket_check) == (60, True)
     assert config.repository.secret_key == SECRETS["secret_key"]
     timer = (tmp_path / "qdrant-dr-backup.timer").read_text()
