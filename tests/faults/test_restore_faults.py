@@ -144,7 +144,7 @@ def test_an_object_that_is_missing_or_cut_short_is_taken_from_another_region(
 
 
 MANIFESTS: dict[str, Callable[[Json], Json]] = {
-    "other schema": lambda whole: {**whole, "schema_version": 2},
+    "other schema": lambda whole: {**whole, "schema_version": 3},
     "other collection": lambda whole: {**whole, "collection": "other"},
     "altered": lambda whole: {**whole, "points": {"before": 0, "after": 0}},
 }

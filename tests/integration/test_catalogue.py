@@ -123,7 +123,7 @@ def altered(**changes: Any) -> Callable[[bytes], bytes]:
     ("change", "words"),
     [
         (lambda data: data[: len(data) // 2], "complete JSON"),
-        (altered(schema_version=2), "schema version 2"),
+        (altered(schema_version=3), "schema version 3"),
         (altered(points={"before": 8, "after": 8}), "altered"),
         (lambda data: manifest_of("another", MONDAY, (b"x",)).dump(), "'another'"),
         (lambda data: manifest_of("docs", TUESDAY, (b"x",)).dump(), TUESDAY),

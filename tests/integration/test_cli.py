@@ -292,8 +292,11 @@ def test_of_two_agents_of_a_cluster_one_is_busy(
     host = agent(cluster.nodes[0], repository, backup=backups_of("docs", max_age="1h"), nodes=nodes_of(cluster))
     running = host.start("backup")
     wait_for(lambda: list(repository.list("docs/started/")), "the backup's begin")
+    # It may be done before the other one has begun.
+    running.send_signal(signal.SIGSTOP)
     host.config["qdrant"]["url"] = cluster.servers[1].url
     busy = host.runs("backup")
+    running.send_signal(signal.SIGCONT)
     assert busy.returncode == 75
     assert "The lock 'backup' of " in busy.stderr
     assert running.wait(timeout=60) == 0

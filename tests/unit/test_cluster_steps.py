@@ -30,6 +30,7 @@ def plan(collection: str, shares: dict[str, list[int]], attempt: int = 0, **chan
         "backup_id": "20261122T020000Z-a1b2c3",
         "attempt": attempt,
         "started": "2026-11-22T02:00:00.000Z",
+        "type": "full",
         "shares": shares,
         "all_shards": [0, 1, 2],
         "warnings": [],

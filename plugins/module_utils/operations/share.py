@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     Busy,
@@ -31,14 +31,15 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from ..stores.store_clock import store_time
 from ..version import TOOL
-from .chunked_upload import ChunkedObjects
 from .data_keys import DataKey, new_data_key
 from .leftovers import StartMarker
 from .node_facts import membership
 from .probe import record_probes, still_true
 from .snapshot import create_snapshot, delete_snapshots, refuse_alias
-from .snapshot_store import store_snapshot
 from .snapshot_stream import read_file, read_http
+
+if TYPE_CHECKING:
+    from .chunked_upload import ChunkedObjects
 
 _SNAPSHOTS_TRIED = 3
 # Seconds.
@@ -263,6 +264,8 @@ class ShareRun:
         pieces = read_file(path) if path else read_http(self.qdrant, self.collection, snapshot["name"])
         if self.request.type == INCREMENTAL:
             pieces = self._showing_activity(pieces)
+        from .snapshot_store import store_snapshot
+
         with self._chunked() as chunked:
             archives, objects = store_snapshot(
                 pieces, snapshot, self.repository, self.object_key, shards, acks, self.data_key, chunked
