@@ -75,8 +75,8 @@ class Scene:
             "regions": [holdings(region) for region in self.regions],
         }
 
-    def back_up(self) -> str:
-        made = str(back_up(self.production, self.regions[0], BackupRequest(self.name))["backup_id"])
+    def back_up(self, **how: Any) -> str:
+        made = str(back_up(self.production, self.regions[0], BackupRequest(self.name, **how))["backup_id"])
         copy_backups(self.regions[0], self.regions[1:], [self.name], Choice())
         return made
 
@@ -140,6 +140,17 @@ def test_a_scenario_passes(scene: Scene, scenario: str) -> None:
         None,
     ]
     assert bool(record["backup"]["damaged_by_scenario"]) is (scenario == "first_copy_corrupted")
+
+
+@pytest.mark.parametrize("scenario", ["region_lost", "first_copy_corrupted"])
+def test_an_incremental_backup_passes_and_its_controls_are_refused(scene: Scene, scenario: str) -> None:
+    made = scene.back_up(type="incremental")
+    record = scene.drill(scenario)
+    assert record["backup"]["backup_id"] == made
+    assert (record["verdict"], record["findings"]) == ("PASS", [])
+    refused = {control["control"]: control["refused"] for control in record["controls"]}
+    assert (refused["flipped_byte"], refused["missing_object"]) == (True, True)
+    assert "standby" in record["backup"]["restored_from"], "what is right in a range that is damaged is taken, too"
 
 
 def test_the_time_counts_from_the_declaration_and_controls_do_not_count(scene: Scene) -> None:
