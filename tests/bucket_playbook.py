@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.playbook_process import playbook_environment
+from tests.playbook_process import run_in
 
 PLAYBOOK_SECONDS = 280
 
@@ -65,16 +65,7 @@ def set_up(folder: Path, variables: Json, *arguments: str, environment: dict[str
     (folder / "vars.json").write_text(json.dumps(given), encoding="utf-8")
     command = [str(Path(sys.executable).parent / "ansible-playbook"), str(folder / "play.json"), "-i", "localhost,"]
     command += ["-c", "local", "-e", f"@{folder / 'vars.json'}", *arguments]
-    done = subprocess.run(
-        command,
-        env=playbook_environment(folder) | (environment or {}),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=PLAYBOOK_SECONDS,
-        check=False,
-    )
-    return BucketRun(done, folder / "facts.json")
+    return BucketRun(run_in(folder, command, PLAYBOOK_SECONDS, environment), folder / "facts.json")
 
 
 class Aws:

@@ -43,17 +43,24 @@ def playbook_environment(folder: Path) -> dict[str, str]:
 
 def run_playbook(folder: Path, playbook: str, variables: dict[str, Any], *arguments: str) -> tuple[int, str]:
     """Status and output of a run that nobody can answer; ``folder`` takes its files."""
-    done = subprocess.run(
-        playbook_command(folder, playbook, variables, arguments),
-        env=playbook_environment(folder),
+    done = run_in(folder, playbook_command(folder, playbook, variables, arguments))
+    return done.returncode, done.stdout + done.stderr
+
+
+def run_in(
+    folder: Path, command: list[str], seconds: float = PLAYBOOK_SECONDS, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ansible-playbook as a user whose files are in ``folder``, and who does not answer."""
+    return subprocess.run(
+        command,
+        env=playbook_environment(folder) | (environment or {}),
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PLAYBOOK_SECONDS,
+        timeout=seconds,
         check=False,
     )
-    return done.returncode, done.stdout + done.stderr
 
 
 def run_on_a_terminal(

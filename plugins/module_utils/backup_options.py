@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import InvalidInput
+from .formats.manifest import FULL
 from .formats.times import parse_duration
-from .operations.backup_type import AUTO, FULL, TYPES
+from .operations.backup_type import AUTO, TYPES
 
 TYPE_SPEC: dict[str, dict[str, Any]] = {
     "type": {"type": "str", "choices": list(TYPES), "default": FULL},

@@ -16,7 +16,7 @@ from .formats.wal_log_facts import log_lines
 from .formats.watch import limits_of
 from .formats.watch_metrics import watch_metrics
 from .operations.agent_status import backup_status, existing_collections
-from .operations.share import utc_now
+from .operations.clock import utc_now
 from .operations.watch import watch
 from .stores.agent_files import write_file
 from .stores.qdrant import Qdrant

@@ -15,8 +15,8 @@ from .cli_run import DONE, Answer, Json
 from .errors import InvalidInput, MissingDependency, QdrantError
 from .formats.times import parse_moment
 from .formats.wal_sizing import KeptLog
+from .operations.clock import iso, utc_now
 from .operations.log_retention import RetentionRequest, look_at_retention
-from .operations.share import iso, utc_now
 from .operations.wal_lint import lint_logs
 from .operations.wal_settings import MIB, ArchiveSettings
 from .operations.wal_show import ShownEntry, ShowRequest, archived_entries, entries_on_disk

@@ -15,8 +15,8 @@ from .formats.plan_result import MONTH_DAYS
 from .formats.prices import PRICE_OPTIONS, Prices
 from .formats.sla import SlaPolicy
 from .formats.times import parse_duration
+from .operations.clock import utc_now
 from .operations.plan import PlanRequest
-from .operations.share import utc_now
 from .operations.write_rates import recorded_writes
 
 RATES = (*ASSUMED_RATES, "log")

@@ -234,12 +234,12 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.drill_options 
     drill_of,
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clock import utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill import (
     drill,
     plan_drill,
     require_verdict,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
 
 
 def run(params: dict[str, Any], check_mode: bool, ansible_version: str) -> dict[str, Any]:

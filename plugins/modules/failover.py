@@ -251,10 +251,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.argspec import QDRANT_REQUIRED_BY, QDRANT_SPEC
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import DrError
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.failover_options import FAILOVER_SPEC, failover_of
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clock import utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.drill_journal import note_concluded
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.failover import conclude, fail_over
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.failover_plan import plan_failover
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
 
 
 def run(params: dict[str, Any], check_mode: bool, now: datetime, ansible_version: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clock import utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.cluster_backup import (
     PlanRequest,
     abandon,
@@ -35,7 +36,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clu
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.node_facts import read_node
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import ShareRun, utc_now
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import ShareRun
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import Cluster, back_up_cluster, make_sharded, start_cluster, store_shares

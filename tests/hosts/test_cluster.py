@@ -25,7 +25,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
     collection_digest,
     wait_until_ready,
 )
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clock import utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_ranges import restorable
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository

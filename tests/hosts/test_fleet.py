@@ -23,7 +23,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import 
 )
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats.manifest import Manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import newest_committed
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clock import utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.wal_listing import (
     last_chunk,
     read_header,

@@ -22,7 +22,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import Cluster, make_sharded, start_cluster, transfer_under_way
 from tests.made_backups import as_option, location_on
-from tests.playbook_process import playbook_environment
+from tests.playbook_process import run_in
 from tests.proofs import answers, holdings, verify_all, wait_for
 from tools.servers import QdrantServer, SeaweedServer
 
@@ -91,16 +91,7 @@ class Operator:
         (self.folder / "vars.json").write_text(json.dumps(self.variables | variables), encoding="utf-8")
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "vectorops.qdrant_dr.backup"]
         command += ["-i", str(self.folder / "inventory.json"), "-e", f"@{self.folder / 'vars.json'}", *arguments]
-        done = subprocess.run(
-            command,
-            env=playbook_environment(self.folder),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=PLAYBOOK_SECONDS,
-            check=False,
-        )
-        return Run(done)
+        return Run(run_in(self.folder, command, PLAYBOOK_SECONDS))
 
 
 @pytest.fixture(scope="module")

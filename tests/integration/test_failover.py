@@ -40,7 +40,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant 
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.cluster import start_cluster
 from tests.conftest import discard, fill
-from tests.followed import followed_collections
+from tests.followed import Followed, followed_collections
 from tests.proofs import holdings, state_of
 from tools.servers import QdrantServer, SeaweedServer
 
@@ -146,22 +146,26 @@ def test_all_collections_are_recovered_checked_and_published(scene: Scene) -> No
         assert (record["controls"], record["cleanup"], record["coverage"]) == ([], [], None)
 
 
-def test_the_newest_archived_moment_comes_back(
+@pytest.fixture
+def followed(
     keyed_qdrant: QdrantServer, s3_server: SeaweedServer, qdrant: Qdrant, standby: Repository
-) -> None:
+) -> Iterator[tuple[Followed, Scene]]:
+    """A collection that was written to after its backup, and its log is archived."""
     with followed_collections(keyed_qdrant, s3_server) as follow:
         story = follow()
         story.archive.poll()
         story.back_up()
         story.upsert(100, 140)
-        newest = story.step()
-        scene = Scene(story.qdrant, qdrant, story.repository, standby, [story.name])
-        story.qdrant.delete_collection(story.name)
-        try:
-            [record] = scene.fails_over()
-            assert collection_digest(qdrant, story.name) == newest.digest
-        finally:
-            discard(qdrant, story.name)
+        story.step()
+        yield story, Scene(story.qdrant, qdrant, story.repository, standby, [story.name])
+        discard(qdrant, story.name)
+
+
+def test_the_newest_archived_moment_comes_back(qdrant: Qdrant, followed: tuple[Followed, Scene]) -> None:
+    story, scene = followed
+    story.qdrant.delete_collection(story.name)
+    [record] = scene.fails_over()
+    assert collection_digest(qdrant, story.name) == story.steps[-1].digest
     assert (record["verdict"], record["findings"]) == ("PASS", [])
     (points,) = (check for check in record["integrity"] if check["check"] == "points")
     assert points["expected"]["all"][0] <= 140 <= points["expected"]["all"][1]
@@ -180,19 +184,10 @@ class Losing(Qdrant):
 
 
 def test_points_that_the_log_does_not_account_for_are_not_published(
-    keyed_qdrant: QdrantServer, s3_server: SeaweedServer, qdrant: Qdrant, standby: Repository
+    qdrant: Qdrant, followed: tuple[Followed, Scene]
 ) -> None:
-    with followed_collections(keyed_qdrant, s3_server) as follow:
-        story = follow()
-        story.archive.poll()
-        story.back_up()
-        story.upsert(100, 140)
-        story.step()
-        scene = Scene(story.qdrant, qdrant, story.repository, standby, [story.name])
-        try:
-            [record] = scene.fails_over(node=Losing(qdrant.connection))
-        finally:
-            discard(qdrant, story.name)
+    _story, scene = followed
+    [record] = scene.fails_over(node=Losing(qdrant.connection))
     assert (record["verdict"], record["failed_stage"]) == ("FAIL", "verify")
     assert "the collection has 90 points, and must have 100 to " in record["failure"]["detail"]
 

@@ -25,6 +25,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.bac
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup_objects import packs_of
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.catalogue import read_manifest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.check import collection_digest
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clock import utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.commit import commit
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.copy import Choice, copy_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.fresh_id import fresh_id
@@ -34,7 +35,6 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.pru
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.prune_collection import PruneLimits
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore import restore
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.restore_plan import RestoreRequest
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import utc_now
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.verify import VerifyRequest, verify_backups
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository

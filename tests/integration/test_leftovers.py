@@ -16,7 +16,8 @@ import pytest
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.errors import IncompleteBackup
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.formats import layout
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.backup import BackupRequest, back_up
-from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import ShareRun, utc_now
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.clock import utc_now
+from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.share import ShareRun
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.upload_parts import last_part_time

@@ -20,7 +20,7 @@ from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.operations.che
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.qdrant import Qdrant, QdrantConnection
 from ansible_collections.vectorops.qdrant_dr.plugins.module_utils.stores.repository import Repository
 from tests.made_backups import location_on, make_backup
-from tests.playbook_process import playbook_environment
+from tests.playbook_process import run_in
 from tools.servers import QdrantServer, SeaweedServer
 
 pytestmark = [pytest.mark.qdrant, pytest.mark.s3]
@@ -68,17 +68,7 @@ class User:
         given = {name: value for name, value in (self.variables | variables).items() if value is not None}
         command = [str(Path(sys.executable).parent / "ansible-playbook"), f"vectorops.qdrant_dr.{playbook}"]
         command += ["-i", str(self.folder / "inventory.json"), "-e", "@" + self._write("vars.json", given), *arguments]
-        return Run(
-            subprocess.run(
-                command,
-                env=playbook_environment(self.folder),
-                cwd=self.folder,
-                capture_output=True,
-                text=True,
-                timeout=PLAYBOOK_SECONDS,
-                check=False,
-            )
-        )
+        return Run(run_in(self.folder, command, PLAYBOOK_SECONDS))
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from .sealed import OVERHEAD
 
 # The first one that has what a manifest says: older readers then take the others.
 WHOLE, CHUNKED = 1, 2
+FULL, INCREMENTAL = "full", "incremental"
 KIND = "vectorops.qdrant_dr/backup"
 
 # Field -> type; what a reader may rely on after parse().
@@ -82,9 +83,14 @@ class Manifest:
         self.sha256 = hashlib.sha256(canonical(fields)).hexdigest()
 
     @property
+    def in_chunks(self) -> bool:
+        """Whether a shard is stored as chunks."""
+        return any("archive" in shard["object"] for shard in self.shards)
+
+    @property
     def schema_version(self) -> int:
         """The first version of this format that has all that it says."""
-        return CHUNKED if any("archive" in shard["object"] for shard in self.shards) else WHOLE
+        return CHUNKED if self.in_chunks else WHOLE
 
     @property
     def size(self) -> int:

@@ -36,8 +36,13 @@ class Pack:
 
     @property
     def stored(self) -> dict[str, Any]:
-        """Its description as an object of one part, in the shape of a manifest's ``object``."""
-        return {"size": self.size, "sha256": self.sha256, "part_size": self.size, "parts": [self.sha256]}
+        """Its description, in the shape of a manifest's ``object``."""
+        return of_one_part(self.size, self.sha256)
+
+
+def of_one_part(size: int, sha256: str) -> dict[str, Any]:
+    """The description of an object that is one part, in the shape of a manifest's ``object``."""
+    return {"size": size, "sha256": sha256, "part_size": size, "parts": [sha256]}
 
 
 def encode(packs: Iterable[Pack]) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from ..errors import IncompleteBackup
-from .manifest import Manifest
+from .manifest import FULL, INCREMENTAL, Manifest
 from .probes import has_queries
 
 Json = dict[str, Any]
@@ -33,7 +33,7 @@ def assemble(shares: list[Json], expected: Collection[int], started: str, finish
     return Manifest(
         {
             **{name: first[name] for name in _SAME},
-            "type": "incremental" if any("archive" in entry["object"] for entry in entries) else "full",
+            "type": INCREMENTAL if any("archive" in entry["object"] for entry in entries) else FULL,
             "payload_indexes": first["payload_indexes"],
             "aliases": first["aliases"],
             "sharding": {

@@ -14,7 +14,7 @@ from ..formats.agent_status import duration, judge
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .catalogue import backed_up, freshness, newest_committed
-from .share import utc_now
+from .clock import utc_now
 from .wal_ranges import CollectionArchive, restorable
 
 # An archive that works is a few seconds behind, or a heartbeat where nothing is written.

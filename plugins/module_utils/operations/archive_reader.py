@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..errors import DamagedBackup
 from ..formats.chunk_list import Chunk, ChunkList
 from ..formats.sealed import OVERHEAD, PartOpener, open_parts, plain_facts
 from ..stores.repository import Repository
+from .at_once import read_ahead
 from .backup_objects import read_table
 from .pack_reader import PackedChunks
-from .verified_parts import SourceHealth, VerifiedParts
+from .verified_parts import SourceHealth, VerifiedParts, add_served
 
 # Bytes of the archive that are read together.
 _GROUP = 4 * 1024 * 1024
@@ -97,7 +97,7 @@ class ArchiveReader:
         expected = plain_facts(self._stored)
         sha256, size = hashlib.sha256(), 0
         packs = self._open_packs()
-        for data in self._read(packs, self._groups(packs)):
+        for data in read_ahead(partial(_bytes_of, packs), self._groups(packs), self._ahead):
             sha256.update(data)
             size += len(data)
             if size >= expected[0]:
@@ -117,8 +117,7 @@ class ArchiveReader:
         packs = self._open_packs()
         for group in self._groups(packs):
             if group.start + group.size > offset:
-                [data] = self._read(packs, iter([group]))
-                yield data[max(0, offset - group.start) :]
+                yield _bytes_of(packs, group)[max(0, offset - group.start) :]
 
     def _parts_from(self, offset: int) -> Iterator[bytes]:
         sealed = self._stored.get("client_encryption")
@@ -150,29 +149,7 @@ class ArchiveReader:
         if pieces:
             yield _Group(start, size, pieces)
 
-    def _read(self, packed: PackedChunks, groups: Iterator[_Group]) -> Iterator[bytes]:
-        """The bytes of each group; while one is used the next ones are read."""
-        ahead: deque[Future[bytes]] = deque()
-        with ThreadPoolExecutor(self._ahead, thread_name_prefix="chunks") as threads:
-            try:
-                for group in groups:
-                    if len(ahead) == self._ahead:
-                        yield ahead.popleft().result()
-                    ahead.append(threads.submit(_bytes_of, packed, group))
-                while ahead:
-                    yield ahead.popleft().result()
-            finally:
-                threads.shutdown(wait=True, cancel_futures=True)
-
 
 def _bytes_of(packed: PackedChunks, group: _Group) -> bytes:
     found = packed.read([piece for piece in group.pieces if isinstance(piece, Chunk)])
     return b"".join(found[piece.pack, piece.offset] if isinstance(piece, Chunk) else piece for piece in group.pieces)
-
-
-def add_served(total: dict[str, dict[str, int]], more: Mapping[str, Mapping[str, int]]) -> None:
-    """Add ``more``, of the shape of ``ArchiveReader.served``, to ``total``."""
-    for name, count in more.items():
-        sums = total.setdefault(name, {"parts": 0, "bytes": 0})
-        sums["parts"] += count["parts"]
-        sums["bytes"] += count["bytes"]

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from ..errors import DamagedBackup, IntegrityError, StoreError, StoreUnreachable
@@ -18,6 +17,7 @@ from ..formats.wal_layout import ReplicaLog, chunk_key, positions_prefix, replic
 from ..formats.wal_positions import Position, Positions
 from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
+from .at_once import read_ahead
 from .verified_parts import NOT_REACHED, SourceHealth
 from .wal_keys import ChunkKeys
 from .wal_listing import (
@@ -120,14 +120,7 @@ class ArchivedWal:
 
     def entries_of(self, headers: Iterable[ChunkHeader]) -> Iterator[Entries]:
         """The ``entries`` of each chunk, in order. While one is used the next ones are read."""
-        ahead: deque[Future[Entries]] = deque()
-        with ThreadPoolExecutor(_CHUNKS_AHEAD, thread_name_prefix="wal-chunk") as readers:
-            for header in headers:
-                if len(ahead) == _CHUNKS_AHEAD:
-                    yield ahead.popleft().result()
-                ahead.append(readers.submit(self.entries, header))
-            while ahead:
-                yield ahead.popleft().result()
+        yield from read_ahead(self.entries, headers, _CHUNKS_AHEAD)
 
     def position(self, log: ReplicaLog) -> Position | None:
         """The newest that the archiver said of this timeline, in any source, also as it began the next one."""

@@ -20,10 +20,11 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .backup_type import decided_type
 from .catalogue import newest_committed
+from .clock import iso, utc_now
 from .commit import commit
 from .fresh_id import fresh_id
 from .leftovers import StartMarker, exists, find_leftovers, remove_objects, sweep
-from .share import BackupRequest, ShareRun, ShareTask, iso, read_collection, utc_now
+from .share import BackupRequest, ShareRun, ShareTask, read_collection
 
 
 def plan_backup(

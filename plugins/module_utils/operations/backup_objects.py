@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..errors import DamagedBackup, DamagedManifest, IncompleteBackup, ObjectNotFound
+from ..errors import DamagedBackup, IncompleteBackup, ObjectNotFound
 from ..formats import layout
 from ..formats.manifest import Manifest
 from ..formats.pack_table import Pack
 from ..formats.pack_table import parse as parse_packs
 from ..stores.repository import Repository
-from .catalogue import committed_ids, read_manifest
+from .catalogue import newest_committed
 from .verified_parts import SourceHealth, VerifiedParts
 
 Json = dict[str, Any]
@@ -61,14 +61,7 @@ def shard_objects(manifest: Manifest) -> Iterator[tuple[str, Json]]:
 
 def newest_incremental(repository: Repository, collection: str) -> Manifest | None:
     """The newest committed backup that is stored as chunks, None without one."""
-    for backup_id in sorted(committed_ids(repository, collection), reverse=True):
-        try:
-            manifest = read_manifest(repository, collection, backup_id)[0]
-        except (DamagedManifest, ObjectNotFound):
-            continue
-        if any("packs" in shard["object"] for shard in manifest.shards):
-            return manifest
-    return None
+    return newest_committed(repository, collection, fits=lambda manifest: manifest.in_chunks)
 
 
 def listed_packs(repository: Repository, collection: str) -> dict[str, int]:
@@ -80,9 +73,7 @@ def held_packs(destination: Repository, manifest: Manifest) -> set[str]:
     """The keys of the packs that a copy of this backup need not bring: the newest one there has them, and they were
     proved when they came."""
     collection = manifest.collection
-    newest = None
-    if any("packs" in shard["object"] for shard in manifest.shards):
-        newest = newest_incremental(destination, collection)
+    newest = newest_incremental(destination, collection) if manifest.in_chunks else None
     if newest is None:
         return set()
     there = listed_packs(destination, collection)

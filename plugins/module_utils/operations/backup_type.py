@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..errors import DamagedManifest, ObjectNotFound
 from ..formats import layout
+from ..formats.manifest import FULL, INCREMENTAL
 from ..stores.repository import Repository
-from .catalogue import committed_ids, read_manifest
-from .share import INCREMENTAL
+from .catalogue import committed_ids, newest_committed
 
-FULL, AUTO = "full", "auto"
+AUTO = "auto"
 TYPES = (FULL, INCREMENTAL, AUTO)
 
 
@@ -24,13 +23,10 @@ def decided_type(repository: Repository, collection: str, wanted: str, full_ever
     """
     if wanted != AUTO:
         return wanted
-    for backup_id in sorted(committed_ids(repository, collection), reverse=True):
-        age = (now - layout.backup_time(backup_id)).total_seconds()
-        if full_every is not None and age > full_every:
-            break
-        try:
-            if read_manifest(repository, collection, backup_id)[0].fields["type"] == FULL:
-                return INCREMENTAL
-        except (DamagedManifest, ObjectNotFound):
-            continue
-    return FULL
+    young = {
+        backup_id
+        for backup_id in committed_ids(repository, collection)
+        if full_every is None or (now - layout.backup_time(backup_id)).total_seconds() <= full_every
+    }
+    full = newest_committed(repository, collection, young, lambda manifest: manifest.fields["type"] == FULL)
+    return FULL if full is None else INCREMENTAL

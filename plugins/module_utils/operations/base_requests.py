@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from ..formats.wal_timeline import Timeline
 from ..stores.agent_files import remove_file, write_file
-from .share import iso
+from .clock import iso
 
 _FOLDER = "base-needed"
 _SUFFIX = ".json"

@@ -19,7 +19,7 @@ from ..stores.store_clock import store_time
 from ..stores.versions import Version
 from ..stores.versions import versioning as read_versioning
 from .bucket_probes import DATA, put_in_parts, refusal
-from .share import utc_now
+from .clock import utc_now
 
 _LOCK = timedelta(minutes=1)
 _CONFIGURED = "The bucket's settings say so; whether it works is not seen in check mode, which writes nothing."

@@ -41,18 +41,23 @@ def collections_of(repository: Repository) -> list[str]:
 
 
 def newest_committed(
-    repository: Repository, collection: str, committed: Collection[str] | None = None
+    repository: Repository,
+    collection: str,
+    committed: Collection[str] | None = None,
+    fits: Callable[[Manifest], bool] = lambda _manifest: True,
 ) -> Manifest | None:
-    """The manifest of the newest backup that has a valid one; None if there is no such backup.
+    """The manifest of the newest backup that has a valid one, and that ``fits``; None if there is no such backup.
 
     ``committed``: what ``committed_ids`` gave, so that nothing is listed for this.
     """
     ids = _backup_ids(repository, collection) if committed is None else sorted(committed, reverse=True)
     for backup_id in ids:
         try:
-            return read_manifest(repository, collection, backup_id)[0]
+            manifest = read_manifest(repository, collection, backup_id)[0]
         except (ObjectNotFound, DamagedManifest):
             continue
+        if fits(manifest):
+            return manifest
     return None
 
 

@@ -15,7 +15,7 @@ from ..formats import layout
 from ..formats.chunk_list import Chunk, encode, encode_piece
 from ..formats.cutting import ArchiveCutter
 from ..formats.pack import PackKey
-from ..formats.pack_table import Pack
+from ..formats.pack_table import Pack, of_one_part
 from ..formats.pack_table import encode as encode_packs
 from ..stores.repository import Repository
 from .known_chunks import KnownChunks, Stored
@@ -106,8 +106,7 @@ class ChunkedUpload:
         data = encode_packs(packs)
         info = put_proved(repository, layout.pack_table_key(self.key), data, "application/octet-stream")
         repository.verify_encryption(info)
-        digest = hashlib.sha256(data).hexdigest()
-        return {"size": len(data), "sha256": digest, "part_size": len(data), "parts": [digest]}
+        return of_one_part(len(data), hashlib.sha256(data).hexdigest())
 
     def _literal(self, data: bytes) -> None:
         self._records.write(encode_piece(data, self._before))

@@ -28,11 +28,12 @@ from .backup import need_of
 from .backup_objects import shard_objects
 from .backup_type import decided_type
 from .catalogue import newest_committed
+from .clock import iso, utc_now
 from .commit import commit
 from .fresh_id import fresh_id
 from .leftovers import StartMarker, exists, find_leftovers, remove_objects, sweep, was_handed_over
 from .object_copy import put_proved
-from .share import BackupRequest, ShareRun, ShareTask, iso, utc_now
+from .share import BackupRequest, ShareRun, ShareTask
 
 Json = dict[str, Any]
 

@@ -19,9 +19,10 @@ from ..stores.master_keys import key_ring
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .catalogue import read_manifest
+from .clock import utc_now
 from .cluster_backup import PlanRequest, abandon, commit_shares, missing_shards, plan_cluster, store_share
 from .leftovers import exists, find_leftovers
-from .share import BackupRequest, read_collection, utc_now
+from .share import BackupRequest, read_collection
 
 Json = dict[str, Any]
 

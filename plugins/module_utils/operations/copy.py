@@ -29,7 +29,7 @@ from ..errors import (
     combined,
 )
 from ..formats import layout
-from ..formats.manifest import CHUNKED, Manifest
+from ..formats.manifest import Manifest
 from ..formats.retention import RetentionPolicy, reasons_to_keep
 from ..stores.repository import Repository
 from .backup_objects import held_packs, objects_of
@@ -41,12 +41,12 @@ from .catalogue import (
     newest_committed,
     read_manifest,
 )
+from .clock import utc_now
 from .copy_report import CopyReport
 from .key_records import missing_wraps, write_key_record
 from .object_copy import prove_object, put_proved, write_object
 from .pack_keys import bring_pack_keys
 from .repository_lock import collection_lock
-from .share import utc_now
 from .wal_copy import WalCopy, wal_copies
 from .wal_prune import BaseLogs, base_logs
 
@@ -265,7 +265,7 @@ def _copy_backup(copy: _BackupCopy, report: CopyReport, check: bool) -> None:
             entry["leftovers_removed"] = [] if committed else _abort_uploads(copy)
             entry["methods"] = [] if committed else _copy_objects(copy, entry, check)
             lock.require()
-            if copy.manifest.schema_version == CHUNKED:
+            if copy.manifest.in_chunks:
                 bring_pack_keys(copy.source, copy.destination, copy.manifest.collection)
             if wraps is not None:
                 _bring_wraps(copy)

@@ -31,6 +31,7 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .catalogue import find_backup
 from .check import wait_until_ready
+from .clock import utc_now
 from .drill_checks import CheckRequest, DrillChecks
 from .drill_controls import run_controls
 from .drill_declaration import Declaration, backup_of, new_record, recovered_until, throughput_of
@@ -42,7 +43,6 @@ from .drills import coverage_with
 from .moment import MomentRequest
 from .restore import RestoreRun
 from .restore_plan import RestorePlan, RestoreRequest, plan_restore
-from .share import utc_now
 
 Json = dict[str, Any]
 

@@ -26,6 +26,7 @@ from ..formats.times import exact, parse_moment
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from .backup_from_here import back_up_whole
+from .clock import utc_now
 from .drill import DrillRequest, DrillRun, requests_of
 from .drill_declaration import recovered_until
 from .drill_isolation import prove_isolation, require_isolation
@@ -33,7 +34,6 @@ from .drill_regions import DrillRegion, drill_regions
 from .moment import MomentRequest
 from .restore_mark import half_restored
 from .restore_plan import RestoreRequest, aliases_of
-from .share import utc_now
 
 Json = dict[str, Any]
 

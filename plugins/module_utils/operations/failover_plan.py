@@ -12,10 +12,10 @@ from ..errors import InvalidInput
 from ..formats.drill_words import visible
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
+from .clock import utc_now
 from .drill_journal import require_place
 from .drill_regions import drill_regions
 from .failover import FailoverRequest, FailoverRun
-from .share import utc_now
 
 Json = dict[str, Any]
 

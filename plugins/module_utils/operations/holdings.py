@@ -14,7 +14,7 @@ from itertools import islice, pairwise
 from ..formats import layout
 from ..stores.location import ObjectInfo
 from ..stores.repository import Repository
-from .share import utc_now
+from .clock import utc_now
 
 # A page of a listing; what is longer is listed in so many ranges at once, since pages come one after another.
 _PAGE = 1000

@@ -9,6 +9,7 @@ The chunks of a TiB, some 24 million, take 1 to 2 GiB of a temporary file, which
 from __future__ import annotations
 
 import errno
+import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -39,9 +40,6 @@ class KnownChunks:
     """Chunks by their SHA-256. Use it as a context manager, by one thread. Raises OSError where the disk is full."""
 
     def __init__(self) -> None:
-        import sqlite3
-
-        self._error = sqlite3.Error
         # An empty name is a temporary file.
         self._database = sqlite3.connect("", isolation_level=None)
         self._do(lambda: self._database.executescript(_SCRIPT))
@@ -79,8 +77,9 @@ class KnownChunks:
         self._do(lambda: self._database.executemany(_INSERT, rows))
         rows.clear()
 
-    def _do(self, work: Callable[[], Any]) -> Any:
+    @staticmethod
+    def _do(work: Callable[[], Any]) -> Any:
         try:
             return work()
-        except self._error as error:
+        except sqlite3.Error as error:
             raise OSError(errno.ENOSPC, str(error)) from error

@@ -15,7 +15,7 @@ from ..formats.chunk_list import Chunk
 from ..formats.pack import HEADER_AT_MOST, PackReader, key_context_of, read_header
 from ..formats.pack_table import Pack
 from ..stores.repository import Repository
-from .verified_parts import NOT_REACHED, SourceHealth
+from .verified_parts import NOT_REACHED, SourceHealth, add_served
 from .wal_keys import ChunkKeys
 
 # Bytes between two chunks of a pack that are read along rather than asked for apart.
@@ -111,9 +111,7 @@ class PackedChunks:
             except DamagedBackup as error:
                 damage = damage or error
         with self._lock:
-            count = self.served.setdefault(source.name, {"parts": 0, "bytes": 0})
-            count["parts"] += 1
-            count["bytes"] += len(data)
+            add_served(self.served, {source.name: {"parts": 1, "bytes": len(data)}})
         if damage is not None:
             raise damage
 

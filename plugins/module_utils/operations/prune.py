@@ -19,10 +19,10 @@ from ..stores.repository import Repository
 from ..stores.store_clock import store_time
 from ..stores.versions import is_versioned
 from .catalogue import collections_of
+from .clock import utc_now
 from .erase import Eraser
 from .prune_collection import CollectionPrune, PruneLimits
 from .repository_lock import collection_lock
-from .share import utc_now
 
 
 @dataclass(frozen=True)

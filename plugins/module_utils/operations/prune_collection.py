@@ -161,13 +161,13 @@ class CollectionPrune:
         self.entry["wal"]["kept_because"] = doubt
         if doubt is None and (records := surplus_wraps(self.region, self.collection, now, self.limits.grace)):
             self._refuse_unverified(committed)
-            self._erase_chunks(records)
+            self._erase_counted("wal", records)
         for each in logs:
             objects = each.objects(self.region)
             lock = None
             while lock is None and (batch := list(islice(objects, DELETE_BATCH))):
                 self._refuse_unverified(committed)
-                lock = self._erase_chunks(batch)
+                lock = self._erase_counted("wal", batch)
             if lock is not None:
                 where = timeline_prefix(each.log)
                 self.entry["wal"]["locked"].append({"timeline": where, **_told(lock)})
@@ -185,21 +185,17 @@ class CollectionPrune:
             surplus, doubt = [], f"the backup {busy[0]} is at work, and may need them"
         self.entry["packs"]["kept_because"] = doubt
         for start in range(0, len(surplus), DELETE_BATCH):
-            if self.lock is not None:
-                self.lock.require()
-            erased, lock = self.eraser.erase_objects(surplus[start : start + DELETE_BATCH])
-            self.entry["packs"]["objects"] += erased.objects
-            self.entry["packs"]["bytes"] += erased.size
-            self.entry["bytes"] += erased.size
+            lock = self._erase_counted("packs", surplus[start : start + DELETE_BATCH])
             if lock is not None:
                 self.entry["packs"]["kept_because"] = f"object lock, until {_told(lock)['until']}"
 
-    def _erase_chunks(self, objects: list[ObjectInfo]) -> ObjectLock | None:
+    def _erase_counted(self, what: str, objects: list[ObjectInfo]) -> ObjectLock | None:
+        """Remove objects, counted as ``what``; returns the lock that keeps one of them."""
         if self.lock is not None:
             self.lock.require()
         erased, lock = self.eraser.erase_objects(objects)
-        self.entry["wal"]["objects"] += erased.objects
-        self.entry["wal"]["bytes"] += erased.size
+        self.entry[what]["objects"] += erased.objects
+        self.entry[what]["bytes"] += erased.size
         self.entry["bytes"] += erased.size
         return lock
 

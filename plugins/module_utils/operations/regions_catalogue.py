@@ -15,8 +15,8 @@ from ..errors import StoreError, StoreUnreachable
 from ..formats import layout
 from ..stores.repository import Repository
 from .catalogue import READERS, collections_of, freshness
+from .clock import utc_now
 from .holdings import CollectionHoldings, read_backups
-from .share import utc_now
 from .summaries import read_summaries
 
 Json = dict[str, Any]

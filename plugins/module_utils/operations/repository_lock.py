@@ -25,8 +25,8 @@ from ..errors import Busy, DrError, InvalidInput, ObjectExists, ObjectNotFound
 from ..formats.lock_layout import lock_generation, lock_key, locks_prefix
 from ..stores.repository import Repository
 from ..stores.store_clock import store_time
+from .clock import iso, utc_now
 from .liveness import has_ended, this_process
-from .share import iso, utc_now
 
 LIFE_SECONDS = 300.0
 SHORTEST_LIFE_SECONDS = 3.0

@@ -15,7 +15,7 @@ from ..errors import CheckFailed, DrError, QdrantDiskFull, QdrantError
 from ..formats.wal_operations import counted, replays_exactly
 from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
-from .archive_reader import ArchiveReader, add_served
+from .archive_reader import ArchiveReader
 from .at_once import run_at_once
 from .backup_from_here import back_up_whole
 from .base_log import inexact_in_base
@@ -24,7 +24,7 @@ from .preflight import lack_of_room, uploads_at_once
 from .restore_mark import marks_on
 from .restore_plan import RestorePlan, RestoreRequest, aliases_of, plan_restore
 from .restore_target import RestoreTarget
-from .verified_parts import SourceHealth
+from .verified_parts import SourceHealth, add_served
 
 _SEND = 1024 * 1024
 _PARTS_AHEAD = 4

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from ..errors import (
     Busy,
@@ -24,6 +24,7 @@ from ..errors import (
 from ..formats import layout
 from ..formats.backup_plan import quorum_fault
 from ..formats.collection_config import comparable, payload_indexes
+from ..formats.manifest import INCREMENTAL
 from ..formats.shard_archive import ShardArchive
 from ..formats.shares import KIND, SCHEMA_VERSION
 from ..stores.node_files import ack_indexes, snapshot_file
@@ -31,20 +32,20 @@ from ..stores.qdrant import Qdrant
 from ..stores.repository import Repository
 from ..stores.store_clock import store_time
 from ..version import TOOL
+from .chunked_upload import ChunkedObjects
+from .clock import iso, utc_now
 from .data_keys import DataKey, new_data_key
+from .incremental import chunked_objects
 from .leftovers import StartMarker
 from .node_facts import membership
 from .probe import record_probes, still_true
 from .snapshot import create_snapshot, delete_snapshots, refuse_alias
+from .snapshot_store import store_snapshot
 from .snapshot_stream import read_file, read_http
-
-if TYPE_CHECKING:
-    from .chunked_upload import ChunkedObjects
 
 _SNAPSHOTS_TRIED = 3
 # Seconds.
 _SHOWN_EVERY = 300.0
-INCREMENTAL = "incremental"
 # Seconds; more than this makes ids and windows misleading.
 _CLOCK_TOLERANCE = 60.0
 
@@ -66,16 +67,6 @@ class BackupRequest:
     probes: int = 10
     type: str = "full"
     full_every: float | None = None
-
-
-def utc_now() -> datetime:
-    """The clock of this host."""
-    return datetime.now(timezone.utc)
-
-
-def iso(moment: datetime) -> str:
-    """A UTC time as manifests write it."""
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
@@ -264,8 +255,6 @@ class ShareRun:
         pieces = read_file(path) if path else read_http(self.qdrant, self.collection, snapshot["name"])
         if self.request.type == INCREMENTAL:
             pieces = self._showing_activity(pieces)
-        from .snapshot_store import store_snapshot
-
         with self._chunked() as chunked:
             archives, objects = store_snapshot(
                 pieces, snapshot, self.repository, self.object_key, shards, acks, self.data_key, chunked
@@ -284,8 +273,6 @@ class ShareRun:
     def _chunked(self) -> AbstractContextManager[ChunkedObjects | None]:
         if self.request.type != INCREMENTAL:
             return nullcontext()
-        from .incremental import chunked_objects
-
         return chunked_objects(self.repository, self.collection, self.now(), self.warnings)
 
     def _entry(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Lock
 from typing import Any
@@ -63,6 +63,14 @@ class SourceHealth:
             self.note(source, key, error.detail)
             if count >= FAILURES_UNTIL_DOWN or not isinstance(error, StoreUnreachable):
                 self.down[source.name] = error.detail
+
+
+def add_served(total: dict[str, dict[str, int]], more: Mapping[str, Mapping[str, int]]) -> None:
+    """Add ``more``, of the shape of ``VerifiedParts.served``, to ``total``."""
+    for name, count in more.items():
+        sums = total.setdefault(name, {"parts": 0, "bytes": 0})
+        sums["parts"] += count["parts"]
+        sums["bytes"] += count["bytes"]
 
 
 class VerifiedParts:
@@ -211,9 +219,7 @@ class VerifiedParts:
 
     def _record(self, source: Repository, data: bytes, faults: list[dict[str, Any]]) -> None:
         with self._lock:
-            count = self.served.setdefault(source.name, {"parts": 0, "bytes": 0})
-            count["parts"] += 1
-            count["bytes"] += len(data)
+            add_served(self.served, {source.name: {"parts": 1, "bytes": len(data)}})
             self.damaged.extend(_once_per_source(faults, served_by=source.name))
 
     def _no_good_copy(self, number: int, faults: list[dict[str, Any]], reached: bool) -> StoreError | DamagedBackup:

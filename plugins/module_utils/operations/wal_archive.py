@@ -31,8 +31,8 @@ from ..stores.repository import Repository
 from ..stores.wakeup import Wakeup
 from .archiver_keys import ArchiverKeys
 from .base_requests import repeat_requests, request_base, requested_bases, withdraw_request
+from .clock import utc_now
 from .log_watch import LogWatch
-from .share import utc_now
 from .troubles import Troubles
 from .wal_discovery import Discovery
 from .wal_follower import EVER, MIB, Follower, KnownPlace, Sealed

@@ -23,9 +23,9 @@ from ..formats.wal_layout import ReplicaLog, parse_positions_key, positions_pref
 from ..formats.wal_retention import needed_from
 from ..stores.repository import Repository
 from .catalogue import READERS
+from .clock import iso
 from .object_copy import put_proved
 from .repository_lock import RepositoryLock, collection_lock
-from .share import iso
 from .wal_keys import Context, contexts, first_record, key_of, read_wraps
 from .wal_listing import StoredChunk, chunks, first_chunk, prove_chunk, read_timeline, replicas, timelines
 from .wal_prune import BaseLogs, stored_timelines

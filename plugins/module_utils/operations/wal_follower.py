@@ -24,9 +24,9 @@ from ..formats.wal_layout import ReplicaLog
 from ..formats.wal_timeline import FIRST, GAP, RECREATED, REPLACED, Seen, Timeline
 from ..stores.wal_files import Absent, Gap, NewEntries, NewTimeline, Place, WalFiles
 from ..version import TOOL
+from .clock import utc_now
 from .data_keys import DataKey
 from .fresh_id import fresh_id
-from .share import utc_now
 from .wal_settings import MIB
 
 # What one log may read before the others have their turn.

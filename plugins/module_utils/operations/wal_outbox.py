@@ -24,7 +24,7 @@ from ..formats.wal_layout import ReplicaLog, parse_chunk_key, parse_timeline_key
 from ..formats.wal_timeline import Timeline
 from ..stores.agent_files import Spool
 from ..stores.repository import Repository
-from .share import utc_now
+from .clock import utc_now
 from .wal_follower import EVER, Round, Sealed
 from .wal_keys import keep_record
 from .wal_place import continues

@@ -28,7 +28,7 @@ from ..formats.wal_timeline import Timeline
 from ..stores.repository import Repository
 from .base_log import has_entries
 from .catalogue import READERS, committed_ids, finished, read_manifest, snapshot_window
-from .share import iso
+from .clock import iso
 from .wal_listing import (
     chunks,
     first_chunk,
